@@ -1,0 +1,173 @@
+/**
+ * What stands before an attempt: credential ready ▸ rate budget ▸ bulkhead ▸ breaker admission (ADR 0002).
+ *
+ * Nothing that waits holds a slot, a probe or a token of another policy. So an open breaker is peeked, which is free, before any wait, and admits last, with only
+ * the wire behind it; who waits for a slot has given its rate token back, and takes one again when it has the slot. The way without a wait makes no effect at all.
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { maxWaiting } from "../policy/RateBudget.ts"
+import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
+import { refusal } from "../vocabulary/AttemptFailure.ts"
+import { CredentialRejected } from "../vocabulary/FatalReason.ts"
+import {
+  CircuitOpen,
+  CredentialUnavailable,
+  DeadlineExceeded,
+  Overloaded,
+  RateLimited
+} from "../vocabulary/RetryableReason.ts"
+import * as Telemetry from "../vocabulary/Telemetry.ts"
+import * as CallLog from "./CallLog.ts"
+import type { RunningCall } from "./RunningCall.ts"
+import { nowOf } from "./RunningCall.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** Calls of the refresh lane carry no credential: they are made to get one. */
+const needsCredential = (call: RunningCall): boolean =>
+  call.connection.options.credential !== undefined && call.lane === call.connection.calls
+
+const credentialReady = (call: RunningCall): boolean => {
+  if (!needsCredential(call)) return true
+  const ready = call.connection.options.credential?.peek()
+  if (ready === undefined) return false
+  call.credential = ready
+  return true
+}
+
+/** Takes everything an attempt needs if all of it is to be had now; otherwise takes nothing. @category admission @since 0.1.0 */
+export const tryNow = (call: RunningCall, now: number): boolean => {
+  const { connection, lane, operation } = call
+  if (lane.circuit.peek(now) > 0 || connection.rate.peek(operation.cost, now) > 0 || !credentialReady(call))
+    return false
+  if (!lane.bulkhead.tryAcquire(call)) return false
+  connection.rate.reserve(operation.cost, now, 0)
+  call.tokens = operation.cost
+  call.ticket = lane.circuit.admit(now)
+  return true
+}
+
+const circuitOpen = (millis: number): AttemptFailure =>
+  refusal(new CircuitOpen({ retryAfter: Duration.millis(millis) }))
+
+const deadlineExceeded = (call: RunningCall): AttemptFailure =>
+  refusal(new DeadlineExceeded({ deadline: Duration.millis(call.deadlineAt - call.startedAt) }))
+
+const noteWait = (call: RunningCall, fiber: AnyFiber, what: string, millis: number): void => {
+  CallLog.waited(call, fiber, what, millis)
+  call.connection.metrics(call.operation).observe(Telemetry.waits, fiber.context, { for: what }, millis / 1000)
+}
+
+/** Waits for the credential, without holding anything. */
+const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
+  const source = call.connection.options.credential
+  if (source === undefined) return undefined
+  const before = nowOf(fiber)
+  const outcome = yield* Effect.result(Effect.timeoutOption(source.current, call.deadlineAt - before))
+  noteWait(call, fiber, "credential", nowOf(fiber) - before)
+  if (outcome._tag === "Failure") {
+    return refusal(
+      outcome.failure.revoked
+        ? new CredentialRejected({})
+        : new CredentialUnavailable({ detail: outcome.failure.detail })
+    )
+  }
+  if (Option.isNone(outcome.success)) return deadlineExceeded(call)
+  call.credential = outcome.success.value
+  return undefined
+})
+
+/** Takes a rate token, ahead of time if need be, and waits until it is good. A wait that does not fit is refused now. */
+const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
+  const { rate } = call.connection
+  const now = nowOf(fiber)
+  const longest = Math.min(call.policy.rateWaitMillis - call.rateWaited, call.deadlineAt - now - 1)
+  const wait = rate.waiting >= maxWaiting ? undefined : rate.reserve(call.operation.cost, now, longest)
+  if (wait === undefined) {
+    return refusal(
+      new RateLimited({ by: "budget", retryAfter: Duration.millis(Math.ceil(rate.peek(call.operation.cost, now))) })
+    )
+  }
+  call.tokens = call.operation.cost
+  if (wait <= 0) return undefined
+  rate.waiting++
+  yield* Effect.ensuring(
+    Effect.sleep(Math.ceil(wait)),
+    Effect.sync(() => {
+      rate.waiting--
+    })
+  )
+  call.rateWaited += wait
+  noteWait(call, fiber, "rate", wait)
+  return undefined
+})
+
+/** Waits for a slot in the queue. `release` of the call gives back a slot that came in the instant of an interruption. */
+const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
+  const { bulkhead } = call.lane
+  const { concurrency, queueMillis } = call.policy.bulkhead
+  const before = nowOf(fiber)
+  const longest = Math.min(queueMillis - call.slotWaited, call.deadlineAt - before)
+  const queued = Effect.callback<boolean>((resume) => {
+    const leave = bulkhead.join(call, () => resume(Effect.succeed(true)))
+    if (leave === undefined) resume(Effect.succeed(false))
+    return Effect.sync(() => leave?.())
+  })
+  const joined = yield* Effect.timeoutOption(queued, Math.max(0, longest))
+  const after = nowOf(fiber)
+  call.slotWaited += after - before
+  noteWait(call, fiber, "slot", after - before)
+  if (call.slot) return undefined
+  if (Option.isSome(joined)) return refusal(new Overloaded({ problem: "queue full", concurrency }))
+  return after >= call.deadlineAt
+    ? deadlineExceeded(call)
+    : refusal(new Overloaded({ problem: "queued too long", concurrency }))
+})
+
+const giveBackToken = (call: RunningCall): void => {
+  call.connection.rate.refund(call.tokens)
+  call.tokens = 0
+}
+
+/** One round: `undefined` when everything is held, a failure when the call is refused, `"again"` when what was had is gone. */
+const round = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
+  const now = nowOf(fiber)
+  if (now >= call.deadlineAt) return deadlineExceeded(call)
+  const open = call.lane.circuit.peek(now)
+  if (open > 0) return circuitOpen(open)
+  if (!credentialReady(call)) {
+    const refused = yield* awaitCredential(call, fiber)
+    return refused ?? "again"
+  }
+  const limited = yield* awaitRate(call, fiber)
+  if (limited !== undefined) return limited
+  if (call.lane.bulkhead.tryAcquire(call)) return undefined
+  giveBackToken(call)
+  const overloaded = yield* awaitSlot(call, fiber)
+  if (overloaded !== undefined) return overloaded
+  if (call.connection.rate.reserve(call.operation.cost, nowOf(fiber), 0) === undefined) {
+    call.lane.bulkhead.release(call)
+    return "again"
+  }
+  call.tokens = call.operation.cost
+  return undefined
+})
+
+/** Waits for whatever an attempt needs, each wait within its bound and the deadline; the refusal, if it cannot be had. @category admission @since 0.1.0 */
+export const wait = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
+  while (true) {
+    const outcome = yield* round(call, fiber)
+    if (outcome === "again") continue
+    if (outcome !== undefined) return outcome
+    const now = nowOf(fiber)
+    call.ticket = call.lane.circuit.admit(now)
+    if (call.ticket !== 0) return undefined
+    const open = call.lane.circuit.peek(now)
+    call.release(now)
+    return circuitOpen(open)
+  }
+})

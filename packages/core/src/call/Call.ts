@@ -1,0 +1,251 @@
+/**
+ * A protected call around what is already there: around any effect (`protect`), or as a plain `HttpClient` that existing code is given (`layer`). The third way in
+ * is a declared provider (`Client`). All three go the same way (`Pipeline`). @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { CallPolicy, CallPolicyError, ResolvedPolicy } from "../definition/CallPolicy.ts"
+import type { ErrorTable } from "../definition/ErrorTable.ts"
+import * as Operation from "../definition/Operation.ts"
+import * as PolicyRules from "../definition/PolicyRules.ts"
+import type { RateLimit } from "../definition/Provider.ts"
+import { KeyCell, CurrentKey } from "../policy/Idempotency.ts"
+import * as Connections from "../store/Connections.ts"
+import * as Outgoing from "../transport/Outgoing.ts"
+import type { HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
+import { HttpClient, HttpClientError } from "../vocabulary/Platform.ts"
+import type { ProviderError } from "../vocabulary/ProviderError.ts"
+import * as Redaction from "../vocabulary/Redaction.ts"
+import * as Safety from "../vocabulary/Safety.ts"
+import type { ErrorsOf, KeyOf } from "./Client.ts"
+import * as EffectAttempt from "./EffectAttempt.ts"
+import { Connection } from "./Connection.ts"
+import * as HttpAttempt from "./HttpAttempt.ts"
+import * as Pipeline from "./Pipeline.ts"
+import { RunningCall } from "./RunningCall.ts"
+
+export { withDeadline } from "../policy/Deadline.ts"
+export { refreshLane, withCorrelationId, withPolicy } from "./CallSettings.ts"
+
+/** What is shared by the calls of one origin, when no provider is declared. @category models @since 0.1.0 */
+export interface Options {
+  /** Who is called, a lower-case word: stands in metrics, spans and log lines. */
+  readonly provider: string
+  readonly policy?: CallPolicy | undefined
+  /** What the answers mean. Default: by status alone. */
+  readonly errors?: ErrorTable | undefined
+  /** Requests that may leave in a window, for each origin. Default: only what answers tell. */
+  readonly rate?: (Omit<RateLimit, "limit"> & { readonly limit: number }) | undefined
+  /** Request header that carries an idempotency key in this app: a write that has it is `keyed`, any other is `unsafe`. Default: no header counts. */
+  readonly idempotencyHeader?: string | undefined
+  /** How long the provider remembers a key. Default `"24 hours"`. */
+  readonly keyWindow?: Duration.Input | undefined
+  /** The app and a contact, such as `shop/1.4 (ops@shop.example)`. A `user-agent` that the request has stays. Default `breakwater`. */
+  readonly userAgent?: string | undefined
+  /** Names of fields and parameters, and shapes of secrets, that are taken out of errors and logs beside the built-in. */
+  readonly redaction?: Redaction.RedactionOptions | undefined
+}
+
+/** Origins that one client keeps state for; of more, the one that was not used for longest is forgotten. @category constants @since 0.1.0 */
+export const maxOrigins = 256
+
+const makeConnection = (
+  options: Omit<Options, "idempotencyHeader">,
+  policy: ResolvedPolicy,
+  origin: string | undefined
+): Connection =>
+  new Connection({
+    provider: options.provider,
+    id: origin ?? "default",
+    origin,
+    insecure: origin !== undefined && !Outgoing.isAllowed(origin),
+    service: options.userAgent?.split(/[/ ]/u, 1)[0],
+    policy,
+    rate:
+      options.rate === undefined
+        ? undefined
+        : {
+            limit: options.rate.limit,
+            windowMillis: Duration.toMillis(options.rate.window),
+            burst: options.rate.burst ?? Math.max(1, Math.floor(options.rate.limit / 10))
+          },
+    redaction: Redaction.make(options.redaction),
+    errors: options.errors,
+    headers: { "user-agent": options.userAgent ?? "breakwater" }
+  })
+
+/** The connections of one client, by origin; the least recently used goes first. */
+class Origins implements Connections.Observed {
+  private readonly known = new Map<string, Connection>()
+  private readonly options: Options
+  private readonly policy: ResolvedPolicy
+
+  constructor(options: Options, policy: ResolvedPolicy) {
+    this.options = options
+    this.policy = policy
+  }
+
+  of(origin: string): Connection {
+    const found = this.known.get(origin)
+    const connection = found ?? makeConnection(this.options, this.policy, origin)
+    if (found !== undefined) this.known.delete(origin)
+    else if (this.known.size >= maxOrigins) this.forgetOldest()
+    this.known.set(origin, connection)
+    return connection
+  }
+
+  private forgetOldest(): void {
+    const oldest = this.known.keys().next()
+    if (oldest.done !== true) this.known.delete(oldest.value)
+  }
+
+  health(now: number): ReadonlyArray<Connections.ConnectionHealth> {
+    return [...this.known.values()].flatMap((connection) => connection.health(now))
+  }
+}
+
+const resolved = (options: Options): Effect.Effect<ResolvedPolicy, CallPolicyError> =>
+  Effect.fromResult(PolicyRules.resolve(options.provider, options.policy ?? {}))
+
+/** Operations of a plain client: one for each method and safety, so that their number is bounded. */
+const operationsOf = (options: Options, policy: ResolvedPolicy) => {
+  const made = new Map<string, Operation.Operation>()
+  const keys =
+    options.idempotencyHeader === undefined
+      ? undefined
+      : { header: options.idempotencyHeader, window: options.keyWindow ?? "24 hours" }
+  return (method: string, keyed: boolean): Operation.Operation => {
+    const id = keyed ? `${method} keyed` : method
+    const found = made.get(id)
+    if (found !== undefined) return found
+    const safety = Safety.ofMethod(method)
+    const operation = Operation.undeclared({
+      name: `${options.provider}.${method}`,
+      method,
+      template: "",
+      safety: keyed && safety === "unsafe" ? "keyed" : safety,
+      keys,
+      policy,
+      written: options.policy ?? {}
+    })
+    made.set(id, operation)
+    return operation
+  }
+}
+
+const originOf = (url: string): string | undefined => (URL.canParse(url) ? new URL(url).origin : undefined)
+
+/** Our error as existing code expects one: a `TransportError` whose `cause` it is. */
+const asHttpClientError =
+  (request: HttpClientRequest.HttpClientRequest) =>
+  (error: ProviderError): HttpClientError.HttpClientError =>
+    new HttpClientError.HttpClientError({
+      reason: new HttpClientError.TransportError({ request, cause: error, description: error.message })
+    })
+
+const makeClient = (
+  inner: HttpClient.HttpClient,
+  options: Options,
+  policy: ResolvedPolicy,
+  origins: Origins
+): HttpClient.HttpClient => {
+  const operationOf = operationsOf(options, policy)
+  const header = options.idempotencyHeader?.toLowerCase()
+  const execute = (request: HttpClientRequest.HttpClientRequest) => {
+    const key = header === undefined ? undefined : request.headers[header]
+    const operation = operationOf(request.method, key !== undefined)
+    const connection = origins.of(originOf(request.url) ?? "invalid")
+    const call = Pipeline.run<HttpClientResponse.HttpClientResponse>(
+      new RunningCall({ kind: HttpAttempt.plain, connection, operation, request, client: inner })
+    )
+    const keyed =
+      operation.safety === "keyed" && key !== undefined
+        ? Effect.provideService(call, CurrentKey, new KeyCell(key))
+        : call
+    return Effect.mapError(keyed, asHttpClientError(request))
+  }
+  return HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
+    (request) => Effect.flatMap(request, execute),
+    Effect.succeed
+  )
+}
+
+/**
+ * The protected version of a client. Calls share a circuit, a bulkhead and budgets for each origin, until the scope closes.
+ * @category constructors @since 0.1.0
+ */
+export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
+  const policy = yield* resolved(options)
+  const origins = new Origins(options, policy)
+  yield* Connections.register(origins)
+  return makeClient(inner, options, policy, origins)
+})
+
+/**
+ * Puts every protection into the `HttpClient` that existing code uses, which is not changed.
+ * **Details** Safety comes from the method, so a POST is not sent twice unless it carries the header named by `idempotencyHeader`. The last answer stays an answer,
+ * also a 503; an error of ours is the `cause` of the `TransportError`. Fails with `CallPolicyError` when the policy contradicts itself.
+ * **Example** `Call.layer({ provider: "acme" }).pipe(Layer.provide(FetchHttpClient.layer))`
+ * @category layers @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient, CallPolicyError, HttpClient.HttpClient> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.flatMap(HttpClient.HttpClient, (inner) => client(inner, options))
+  )
+
+/** Something that calls are made to, with the memory that they share. @category models @since 0.1.0 */
+export interface Connected {
+  readonly "~connection": Connection
+}
+
+/**
+ * Opens what `protect` needs: the circuit, bulkhead and budgets of one provider, until the scope closes. Fails with `CallPolicyError` when the policy
+ * contradicts itself. @category constructors @since 0.1.0
+ */
+export const connect = Effect.fnUntraced(function* (
+  options: Pick<Options, "provider" | "policy" | "redaction" | "userAgent" | "rate">
+) {
+  const policy = yield* resolved(options)
+  const connection = makeConnection(options, policy, undefined)
+  yield* Connections.register(connection)
+  const connected: Connected = { "~connection": connection }
+  return connected
+})
+
+/** @category models @since 0.1.0 */
+export interface ProtectOptions<S extends Safety.Safety, Name extends string, E> {
+  readonly provider: Connected
+  readonly operation: Name
+  /** `keyed` requires an idempotency key, which `EffectAttempt.currentKey` gives to the effect. */
+  readonly safety: S
+  /** What a failure means; `undefined` for one that is final and handed on as it is. Default: timeouts, errors of ours and transport failures are retried. */
+  readonly classify?: ((error: E) => EffectAttempt.Classification | undefined) | undefined
+}
+
+/**
+ * Puts every protection around an effect: a vendor's SDK, a query, a socket. Each attempt runs it anew, in a fiber of its own, interrupted when it takes too long.
+ * A failure that is not retried is handed on as it is. @category combinators @since 0.1.0
+ */
+export const protect = <A, E, R, const S extends Safety.Safety, const Name extends string>(
+  effect: Effect.Effect<A, E, R>,
+  options: ProtectOptions<S, Name, E>
+): Effect.Effect<A, E | ErrorsOf<S>, R | KeyOf<S, Name>> => {
+  const connection = options.provider["~connection"]
+  const { policy, provider } = connection.options
+  const operation = Operation.undeclared({
+    name: `${provider}.${options.operation}`,
+    method: "",
+    template: "",
+    safety: options.safety,
+    policy,
+    written: {}
+  })
+  const kind = EffectAttempt.kind(options.classify)
+  return Effect.suspend(() =>
+    Pipeline.run<A, E | ErrorsOf<S>>(
+      new RunningCall({ kind, connection, operation, effect: effect as Effect.Effect<A, E> })
+    )
+  )
+}

@@ -1,0 +1,281 @@
+/**
+ * The typed client of a declared provider: one method an endpoint, every protection inside. The error channel and the requirement of a key follow the operation's
+ * safety. @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { Environment } from "../definition/Auth.ts"
+import * as Auth from "../definition/Auth.ts"
+import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
+import * as CallPolicies from "../definition/CallPolicy.ts"
+import * as Operation from "../definition/Operation.ts"
+import * as PolicyRules from "../definition/PolicyRules.ts"
+import type { Any, Provider, RateLimit } from "../definition/Provider.ts"
+import { isSecure } from "../definition/Provider.ts"
+import type { DeclaredRate } from "../policy/RateBudget.ts"
+import * as Connections from "../store/Connections.ts"
+import type { CredentialSource } from "../store/CredentialSource.ts"
+import * as CredentialSources from "../store/CredentialSource.ts"
+import { CredentialSourceError } from "../store/CredentialSource.ts"
+import type { IdempotencyKey } from "../policy/Idempotency.ts"
+import type { HttpApi, HttpApiClient, HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
+import { HttpClient } from "../vocabulary/Platform.ts"
+import type { FatalError, OutcomeUnknown, RetryableError } from "../vocabulary/ProviderError.ts"
+import * as Redaction from "../vocabulary/Redaction.ts"
+import type * as Safety from "../vocabulary/Safety.ts"
+import * as ClientMethods from "./ClientMethods.ts"
+import { Connection } from "./Connection.ts"
+
+/** The errors that an operation of this safety adds to its declared ones. @category type-level @since 0.1.0 */
+export type ErrorsOf<S extends Safety.Safety> =
+  | RetryableError
+  | FatalError
+  | (S extends "keyed" | "unsafe" ? OutcomeUnknown : never)
+
+/** The key that an operation of this safety requires. @category type-level @since 0.1.0 */
+export type KeyOf<S extends Safety.Safety, Name extends string> = S extends "keyed" ? IdempotencyKey<Name> : never
+
+type Part<Name extends string, S> = [S] extends [never]
+  ? {}
+  : S extends { readonly Type: infer T }
+    ? { readonly [K in Name]: T }
+    : {}
+
+/** What a method takes: `params`, `query`, `payload`, `headers`, as far as the endpoint declares them. @category type-level @since 0.1.0 */
+export type Request<E extends HttpApiEndpoint.ConstraintRequest> = Part<"params", E["~Params"]> &
+  Part<"query", E["~Query"]> &
+  Part<"payload", E["~Payload"]> &
+  Part<"headers", E["~Headers"]>
+
+type Flat<T> = { readonly [K in keyof T]: T[K] }
+
+/** One operation as a function. @category type-level @since 0.1.0 */
+export type Method<Name extends string, E extends HttpApiEndpoint.ConstraintRequest> = (
+  ...request: {} extends Request<E> ? [request?: Flat<Request<E>>] : [request: Flat<Request<E>>]
+) => Effect.Effect<
+  HttpApiClient.SuccessType<E["~Success"]>,
+  E["~Error"]["Type"] | ErrorsOf<Safety.OfEndpoint<E>>,
+  KeyOf<Safety.OfEndpoint<E>, Name>
+>
+
+type MethodsOf<Prefix extends string, Endpoints> = {
+  readonly [K in keyof Endpoints]: Endpoints[K] extends HttpApiEndpoint.ConstraintRequest
+    ? Method<`${Prefix}.${K & string}`, Endpoints[K]>
+    : never
+}
+
+type GroupsOf<Name extends string, Groups extends HttpApiGroup.Constraint> = {
+  readonly [G in Groups as HttpApiGroup.Identifier<G>]: MethodsOf<
+    `${Name}.${HttpApiGroup.Identifier<G>}`,
+    G["endpoints"]
+  >
+}
+
+/** The client of a provider. @category type-level @since 0.1.0 */
+export type Of<P> =
+  P extends Provider<infer Name, HttpApi.HttpApi<infer _Id, infer Groups>> ? GroupsOf<Name, Groups> : never
+
+/** A setting of a connection that cannot be used. The layer is not built, and nothing was sent. @category errors @since 0.1.0 */
+export class ConnectionError extends Schema.TaggedError<ConnectionError>("@breakwater/core/Client/ConnectionError")(
+  "ConnectionError",
+  {
+    provider: Schema.String,
+    field: Schema.String,
+    rule: Schema.String
+  }
+) {
+  override get message(): string {
+    return `connection to ${this.provider}: ${this.field} ${this.rule}`
+  }
+}
+
+/** @category models @since 0.1.0 */
+export interface LayerOptions {
+  /** The key, or a source of credentials that refreshes. */
+  readonly credential: Redacted.Redacted<string> | CredentialSource
+  /** Default `"sandbox"`. A key of the other environment is refused. */
+  readonly environment?: Environment | undefined
+  /** Name of this authorised link, such as a tenant. Default `"default"`. */
+  readonly connection?: string | undefined
+  /** In place of the environment's base URL: https, or http on loopback. */
+  readonly baseUrl?: string | undefined
+  /** Over the provider's policy, under the operations' own. */
+  readonly policy?: CallPolicy | undefined
+  /** The app and a contact, such as `shop/1.4 (ops@shop.example)` (SAFE-14). Its product name is the `service` of log lines. Default `breakwater`. */
+  readonly userAgent?: string | undefined
+}
+
+const isSource = (credential: LayerOptions["credential"]): credential is CredentialSource =>
+  !Redacted.isRedacted(credential)
+
+/** The key that is known now; a source may have none yet. */
+const keyOf = (credential: LayerOptions["credential"]): Redacted.Redacted<string> | undefined =>
+  isSource(credential) ? credential.peek()?.secret : credential
+
+/** Tells two keys apart in a log line: 32 bits of a hash, from which no key comes back. */
+const fingerprint = (key: Redacted.Redacted<string>): string =>
+  (Hash.string(Redacted.value(key)) >>> 0).toString(16).padStart(8, "0")
+
+const rateOf = (rate: RateLimit | undefined, environment: Environment): DeclaredRate | undefined => {
+  if (rate === undefined) return undefined
+  const limit = typeof rate.limit === "number" ? rate.limit : rate.limit[environment]
+  return {
+    limit,
+    windowMillis: Duration.toMillis(rate.window),
+    burst: rate.burst ?? Math.max(1, Math.floor(limit / 10))
+  }
+}
+
+const product = /^[!#$%&'*+.^`|~\w-]+(?:\/[!#$%&'*+.^`|~\w-]+)?(?: .*)?$/u
+
+/** The first setting that cannot be used. */
+const problemOf = (
+  provider: Any,
+  options: LayerOptions,
+  environment: Environment,
+  baseUrl: string
+): ConnectionError | undefined => {
+  const problem = (field: string, rule: string) => new ConnectionError({ provider: provider.name, field, rule })
+  if (!URL.canParse(baseUrl) || !isSecure(new URL(baseUrl)))
+    return problem("baseUrl", "must be https, or http on loopback")
+  if (options.userAgent !== undefined && (options.userAgent.length > 200 || !product.test(options.userAgent))) {
+    return problem("userAgent", 'must be like "shop/1.4 (ops@shop.example)", at most 200 characters')
+  }
+  const key = keyOf(options.credential)
+  if (key === undefined) return undefined
+  if (Redacted.value(key).trim() === "") return problem("credential", "must not be empty")
+  const elsewhere = Auth.belongsElsewhere(provider.auth, environment, key)
+  return elsewhere === undefined
+    ? undefined
+    : problem("credential", `is a ${elsewhere} key, and the environment is ${environment}: nothing was sent`)
+}
+
+const secretsOf = (source: CredentialSource) => (): ReadonlyArray<Redacted.Redacted<string>> => {
+  const credential = source.peek()
+  return credential === undefined ? [] : [credential.secret]
+}
+
+const connectionOf = (
+  provider: Any,
+  options: LayerOptions,
+  parts: { readonly policy: CallPolicies.ResolvedPolicy; readonly environment: Environment; readonly baseUrl: string }
+) => {
+  const source = isSource(options.credential) ? options.credential : CredentialSources.fixed(options.credential)
+  const userAgent = options.userAgent ?? "breakwater"
+  return new Connection({
+    provider: provider.name,
+    id: options.connection ?? "default",
+    environment: parts.environment,
+    origin: new URL(parts.baseUrl).origin,
+    service: userAgent.split(/[/ ]/u, 1)[0],
+    policy: parts.policy,
+    rate: rateOf(provider.rate, parts.environment),
+    redaction: Redaction.make({ ...provider.redaction, secrets: secretsOf(source) }),
+    errors: provider.errors,
+    auth: provider.auth,
+    credential: source,
+    headers: {
+      "user-agent": userAgent,
+      ...(provider.version === undefined ? {} : { [provider.version.header.toLowerCase()]: provider.version.value })
+    },
+    requestIdHeader: provider.requestIdHeader,
+    traceContext: provider.traceContext
+  })
+}
+
+const startLine = (provider: Any, options: LayerOptions, environment: Environment, baseUrl: string): string => {
+  const known = keyOf(options.credential)
+  const key = known === undefined ? "not obtained yet" : fingerprint(known)
+  const version = provider.version === undefined ? "unpinned" : provider.version.value
+  return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}`
+}
+
+const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: LayerOptions) {
+  const environment = options.environment ?? "sandbox"
+  const baseUrl = (options.baseUrl ?? provider.environments[environment]).replace(/\/+$/u, "")
+  const problem = problemOf(provider, options, environment, baseUrl)
+  if (problem !== undefined) return yield* Effect.fail(problem)
+  const written = CallPolicies.merge(provider.policy ?? {}, options.policy ?? {})
+  const policy = yield* Effect.fromResult(PolicyRules.resolve(provider.name, written))
+  const operations = yield* Effect.fromResult(Operation.ofApi(provider.name, provider.api as HttpApi.Top, written))
+  const connection = connectionOf(provider, options, { policy, environment, baseUrl })
+  yield* Connections.register(connection)
+  yield* Effect.logInfo(startLine(provider, options, environment, baseUrl))
+  const client = yield* HttpClient.HttpClient
+  return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
+})
+
+/**
+ * A layer of a provider's client over the `HttpClient` at hand. Says in one line which environment, key (by fingerprint) and API version it uses. Fails with
+ * `ConnectionError` or `CallPolicyError` before anything is sent when a setting cannot be used. @category layers @since 0.1.0
+ */
+export const layer = <I, P extends Any>(
+  tag: Context.Key<I, Of<P>>,
+  provider: P,
+  options: LayerOptions
+): Layer.Layer<I, ConnectionError | CallPolicyError, HttpClient.HttpClient> =>
+  Layer.effect(tag, build(provider, options))
+
+const settings = (prefix: string) =>
+  Config.all({
+    environment: Config.withDefault(Config.Literals(["sandbox", "production"], `${prefix}_ENVIRONMENT`), "sandbox"),
+    baseUrl: Config.option(Config.String(`${prefix}_BASE_URL`)),
+    connection: Config.option(Config.String(`${prefix}_CONNECTION`)),
+    deadline: Config.option(Config.Duration(`${prefix}_DEADLINE`)),
+    attemptTimeout: Config.option(Config.Duration(`${prefix}_ATTEMPT_TIMEOUT`)),
+    silenceTimeout: Config.option(Config.Duration(`${prefix}_SILENCE_TIMEOUT`)),
+    connectTimeout: Config.option(Config.Duration(`${prefix}_CONNECT_TIMEOUT`)),
+    attempts: Config.option(Config.Int(`${prefix}_ATTEMPTS`)),
+    concurrency: Config.option(Config.Int(`${prefix}_CONCURRENCY`)),
+    userAgent: Config.option(Config.String("USER_AGENT"))
+  })
+
+const policyOf = (config: Effect.Success<ReturnType<typeof settings>>): CallPolicy => ({
+  deadline: Option.getOrUndefined(config.deadline),
+  attemptTimeout: Option.getOrUndefined(config.attemptTimeout),
+  silenceTimeout: Option.getOrUndefined(config.silenceTimeout),
+  connectTimeout: Option.getOrUndefined(config.connectTimeout),
+  attempts: Option.getOrUndefined(config.attempts),
+  bulkhead: Option.isSome(config.concurrency) ? { concurrency: config.concurrency.value } : undefined
+})
+
+/**
+ * `layer` with its settings from `Config`: `<PROVIDER>_API_KEY` (secret), `_ENVIRONMENT` (`sandbox` by default), `_BASE_URL`, `_CONNECTION`, `_DEADLINE`,
+ * `_ATTEMPT_TIMEOUT`, `_SILENCE_TIMEOUT`, `_CONNECT_TIMEOUT`, `_ATTEMPTS`, `_CONCURRENCY`, and `USER_AGENT`. What `options` give goes before the provider's policy, what
+ * `Config` gives before both. The key is read again after a 401, so that a rotated one needs no restart. @category layers @since 0.1.0
+ */
+export const layerConfig = <I, P extends Any>(
+  tag: Context.Key<I, Of<P>>,
+  provider: P,
+  options?: Pick<LayerOptions, "policy" | "userAgent">
+): Layer.Layer<I, ConnectionError | CallPolicyError | Config.ConfigError, HttpClient.HttpClient> =>
+  Layer.effect(tag, fromConfig(provider, options ?? {}))
+
+const fromConfig = Effect.fnUntraced(function* <P extends Any>(
+  provider: P,
+  options: Pick<LayerOptions, "policy" | "userAgent">
+) {
+  const prefix = provider.name.toUpperCase().replaceAll("-", "_")
+  const config = yield* settings(prefix)
+  const source = yield* ConfigProvider.ConfigProvider
+  const key = Config.Redacted(`${prefix}_API_KEY`)
+  const first = yield* key
+  const unreadable = new CredentialSourceError({ detail: `${prefix}_API_KEY cannot be read`, revoked: false })
+  const read = Effect.mapError(Effect.provideService(key, ConfigProvider.ConfigProvider, source), () => unreadable)
+  return yield* build(provider, {
+    credential: CredentialSources.rereading(first, read),
+    environment: config.environment,
+    connection: Option.getOrUndefined(config.connection),
+    baseUrl: Option.getOrUndefined(config.baseUrl),
+    policy: CallPolicies.merge(options.policy ?? {}, policyOf(config)),
+    userAgent: Option.getOrUndefined(config.userAgent) ?? options.userAgent
+  })
+})

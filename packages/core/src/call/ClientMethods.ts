@@ -1,0 +1,69 @@
+/**
+ * Makes the methods of a client: the generated ones over a protected transport, so that a request is encoded once and every attempt sends the same bytes.
+ * @internal
+ */
+// A generated method fails with whatever its schemas do; `ResponseDecoding` tells it apart.
+// @effect-diagnostics anyUnknownInErrorContext:off
+import * as Effect from "effect/Effect"
+import type { Any } from "../definition/Provider.ts"
+import type * as Operation from "../definition/Operation.ts"
+import type { HttpApi, HttpClientResponse } from "../vocabulary/Platform.ts"
+import { HttpApiClient, HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
+import type { ProviderError } from "../vocabulary/ProviderError.ts"
+import type * as Client from "./Client.ts"
+import type { Connection } from "./Connection.ts"
+import * as HttpAttempt from "./HttpAttempt.ts"
+import * as Pipeline from "./Pipeline.ts"
+import * as ResponseDecoding from "./ResponseDecoding.ts"
+import type { AttemptKind } from "./RunningCall.ts"
+import { RunningCall } from "./RunningCall.ts"
+
+type Loose = Record<string, Record<string, (request: unknown) => Effect.Effect<unknown, unknown>>>
+
+/** A client of Effect's kind whose `execute` is a protected call of one operation. */
+const clientFor = (
+  connection: Connection,
+  operation: Operation.Operation,
+  kind: AttemptKind,
+  client: HttpClient.HttpClient,
+  baseUrl: string
+) => {
+  const protect = (request: HttpClientRequest.HttpClientRequest) => {
+    const absolute = HttpClientRequest.setUrl(request, baseUrl + request.url)
+    return Pipeline.run<HttpClientResponse.HttpClientResponse>(
+      new RunningCall({ kind, connection, operation, request: absolute, client })
+    )
+  }
+  return HttpClient.makeWith<never, never, ProviderError, never>(
+    (request) => Effect.flatMap(request, protect),
+    Effect.succeed
+  )
+}
+
+/** The methods of a provider over one connection. `client` is the transport. @category constructors @since 0.1.0 */
+export const make = <P extends Any>(
+  provider: P,
+  options: {
+    readonly connection: Connection
+    readonly operations: ReadonlyMap<string, Operation.Operation>
+    readonly client: HttpClient.HttpClient
+    readonly baseUrl: string
+  }
+): Effect.Effect<Client.Of<P>> =>
+  Effect.gen(function* () {
+    const { baseUrl, client, connection, operations } = options
+    const api = provider.api as HttpApi.Top
+    const decoders = ResponseDecoding.ofApi(api)
+    const methods: Loose = {}
+    for (const [path, operation] of operations) {
+      const [group = "", endpoint = ""] = path.split(".", 2)
+      const kind = HttpAttempt.declared(ResponseDecoding.inCall(decoders.get(path) ?? ResponseDecoding.none))
+      const httpClient = clientFor(connection, operation, kind, client, baseUrl)
+      const generated = yield* HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<
+        (request: unknown) => Effect.Effect<unknown, unknown>
+      >
+      const methodsOfGroup = (methods[group] ??= {})
+      methodsOfGroup[endpoint] = ResponseDecoding.method(connection, operation, generated)
+    }
+    return methods as Client.Of<P>
+  })

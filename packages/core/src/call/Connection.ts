@@ -1,0 +1,165 @@
+/**
+ * One authorised link to one origin, with the memory that its calls share: circuit, bulkhead, budgets, credential, last failure. @since 0.1.0
+ */
+import type * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Metric from "effect/Metric"
+import type { Auth, Environment } from "../definition/Auth.ts"
+import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
+import type { ErrorTable } from "../definition/ErrorTable.ts"
+import type { Operation } from "../definition/Operation.ts"
+import { Bulkhead } from "../policy/Bulkhead.ts"
+import { Circuit } from "../policy/Circuit.ts"
+import type { DeclaredRate } from "../policy/RateBudget.ts"
+import { RateBudget } from "../policy/RateBudget.ts"
+import { RetryBudget, terms } from "../policy/RetryBudget.ts"
+import type { ConnectionHealth, Observed } from "../store/Connections.ts"
+import type { CredentialSource } from "../store/CredentialSource.ts"
+import type { FatalReason } from "../vocabulary/FatalReason.ts"
+import { errorCode } from "../vocabulary/ProviderError.ts"
+import type { Redaction } from "../vocabulary/Redaction.ts"
+import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
+import * as Telemetry from "../vocabulary/Telemetry.ts"
+
+/** @category models @since 0.1.0 */
+export interface ConnectionOptions {
+  readonly provider: string
+  readonly id: string
+  readonly environment?: Environment | undefined
+  readonly origin?: string | undefined
+  /** The origin may not be called: neither https nor loopback. */
+  readonly insecure?: boolean | undefined
+  /** The app that calls, for the `service` field of log lines. */
+  readonly service?: string | undefined
+  /** Sizes of the shared policies: the provider's own policy, not one operation's. */
+  readonly policy: ResolvedPolicy
+  readonly rate?: DeclaredRate | undefined
+  readonly redaction: Redaction
+  readonly errors?: ErrorTable | undefined
+  readonly auth?: Auth | undefined
+  readonly credential?: CredentialSource | undefined
+  /** Headers of every request: user agent, pinned version. */
+  readonly headers?: Record<string, string> | undefined
+  readonly requestIdHeader?: string | undefined
+  readonly traceContext?: boolean | undefined
+}
+
+/** Where calls run side by side: ordinary ones, and the refreshing of a credential, which must never wait for them. @category models @since 0.1.0 */
+export class Lane {
+  readonly circuit: Circuit
+  readonly bulkhead: Bulkhead
+
+  constructor(policy: ResolvedPolicy) {
+    this.circuit = new Circuit(policy.breaker)
+    this.bulkhead = new Bulkhead(policy.bulkhead)
+  }
+}
+
+/** Metrics of one operation with their labels bound, so that an update looks nothing up. */
+class BoundMetrics {
+  private readonly base: Record<string, string>
+  private readonly calls = new Map<string, Metric.Metric<number, unknown>>()
+  private readonly durations = new Map<string, Metric.Metric<number, unknown>>()
+  private readonly attempts = new Map<string, Metric.Metric<number, unknown>>()
+
+  constructor(base: Record<string, string>) {
+    this.base = base
+  }
+
+  private bound(
+    cache: Map<string, Metric.Metric<number, unknown>>,
+    metric: Metric.Metric<number, unknown>,
+    label: string,
+    value: string
+  ) {
+    const found = cache.get(value)
+    if (found !== undefined) return found
+    const made = Metric.withAttributes(metric, { ...this.base, [label]: value })
+    cache.set(value, made)
+    return made
+  }
+
+  ended(outcome: string, seconds: number, context: Context.Context<never>): void {
+    this.bound(this.calls, Telemetry.calls, "outcome", outcome).updateUnsafe(1, context)
+    this.bound(this.durations, Telemetry.callDuration, "outcome", outcome).updateUnsafe(seconds, context)
+  }
+
+  attempted(statusClass: string, seconds: number, context: Context.Context<never>): void {
+    this.bound(this.attempts, Telemetry.attemptDuration, "status_class", statusClass).updateUnsafe(seconds, context)
+  }
+
+  /** Updates a metric that is not on the way of a call that succeeds at once. */
+  observe(
+    metric: Metric.Metric<number, unknown>,
+    context: Context.Context<never>,
+    labels: Record<string, string> = {},
+    amount = 1
+  ): void {
+    Metric.withAttributes(metric, { ...this.base, ...labels }).updateUnsafe(amount, context)
+  }
+}
+
+/** @category models @since 0.1.0 */
+export class Connection implements Observed {
+  readonly options: ConnectionOptions
+  readonly calls: Lane
+  readonly refreshes: Lane
+  readonly rate: RateBudget
+  readonly retries = new RetryBudget()
+  readonly headers: Record<string, string>
+  readonly requestIdHeader: string
+  readonly errors: ErrorTable
+  private lastFailure: ConnectionHealth["lastFailure"] = null
+  private readonly metricsByOperation = new Map<string, BoundMetrics>()
+
+  constructor(options: ConnectionOptions) {
+    this.options = options
+    this.calls = new Lane(options.policy)
+    this.refreshes = new Lane(options.policy)
+    this.rate = new RateBudget(options.rate)
+    this.headers = options.headers ?? {}
+    this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
+    this.errors = options.errors ?? {}
+  }
+
+  /** The bound metrics of an operation. Bounded by the number of operations, which are declared. */
+  metrics(operation: Operation): BoundMetrics {
+    const found = this.metricsByOperation.get(operation.name)
+    if (found !== undefined) return found
+    const { environment, provider } = this.options
+    const made = new BoundMetrics({
+      provider,
+      operation: operation.name,
+      ...(environment === undefined ? {} : { environment })
+    })
+    this.metricsByOperation.set(operation.name, made)
+    return made
+  }
+
+  failed(operation: Operation, reason: RetryableReason | FatalReason, now: number): void {
+    this.lastFailure = {
+      at: DateTime.formatIso(DateTime.makeUnsafe(now)),
+      operation: operation.name,
+      code: errorCode(reason),
+      message: reason.message
+    }
+  }
+
+  health(now: number): ReadonlyArray<ConnectionHealth> {
+    const { environment, id, origin, policy, provider } = this.options
+    const { bulkhead, circuit } = this.calls
+    return [
+      {
+        provider,
+        connection: id,
+        environment: environment ?? null,
+        origin: origin ?? null,
+        circuit: { state: circuit.state, openings: circuit.openings, retryAfterMillis: circuit.peek(now) },
+        bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: policy.bulkhead.concurrency },
+        rateBudget: this.rate.snapshot(now),
+        retryBudget: { tokens: this.retries.tokens, capacity: terms.capacity },
+        lastFailure: this.lastFailure
+      }
+    ]
+  }
+}

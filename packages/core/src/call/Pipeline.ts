@@ -1,0 +1,251 @@
+/**
+ * The path of a call, in one place:
+ *
+ *   deadline ▸ [answer cache ▸ coalesce ▸ idempotency record] ▸ encoded once ▸ retry loop (retry budget before attempt 2…) ▸ [hedge] ▸
+ *     credential ready ▸ rate budget ▸ bulkhead ▸ breaker admission ▸ credential ▸ attempt timeout ( transport ▸ body read, bounded ) ▸ classify
+ *   ▸ decode ▸ outcome (metrics, span, log)
+ *
+ * What stands in square brackets has its place here and comes later (ADR 0002). Each step is an effect made once, when this module is loaded, that finds its call
+ * in the fiber; what a call costs is its state and what its policies do. @since 0.1.0
+ */
+// The errors of an attempt are whatever its wire fails with; `classify` is what reads them.
+// @effect-diagnostics anyUnknownInErrorContext:off
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
+import * as Tracer from "effect/Tracer"
+import { CurrentDeadline } from "../policy/Deadline.ts"
+import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
+import { refusal, unanswered } from "../vocabulary/AttemptFailure.ts"
+import type { ProviderError } from "../vocabulary/ProviderError.ts"
+import { isProviderError } from "../vocabulary/ProviderError.ts"
+import { DeadlineExceeded, Timeout } from "../vocabulary/RetryableReason.ts"
+import * as Telemetry from "../vocabulary/Telemetry.ts"
+import * as Admission from "./Admission.ts"
+import * as CallErrors from "./CallErrors.ts"
+import * as CallLog from "./CallLog.ts"
+import { settingsOf } from "./CallSettings.ts"
+import { begin as beginKey } from "./CallKey.ts"
+import { afterFailure, anotherAttempt } from "./Recovery.ts"
+import type { RunningCall } from "./RunningCall.ts"
+import { CurrentCall, defects, noRandom, nowOf, randomOf, step } from "./RunningCall.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** Ends the call with a refusal of ours: nothing was sent by it. */
+const refuse = (call: RunningCall, failure: AttemptFailure, now: number): Effect.Effect<never, ProviderError> => {
+  call.refused = true
+  call.lastFailure = failure
+  return Effect.fail(
+    CallErrors.ending(
+      call,
+      failure,
+      call.maybeDone && call.operation.safety === "unsafe" ? "unknown" : "give up",
+      now,
+      undefined
+    )
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------------- one attempt
+
+/** The wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
+const wire = step((call, fiber) => {
+  call.wireFiber = fiber
+  const sent = call.kind.wire(call)
+  return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
+})
+
+const forkWire = Effect.forkChild(wire, { startImmediately: true })
+
+const send = step((call, fiber) => {
+  const now = nowOf(fiber)
+  call.attempts++
+  call.tokens = 0
+  call.attemptStartedAt = now
+  call.firstSentAt ??= now
+  call.expiry = undefined
+  call.timer.start(call.policy, now, call.deadlineAt)
+  return call.span === undefined ? forkWire : Effect.andThen(CallLog.startAttempt(call), forkWire)
+})
+
+/** Sleeps until the attempt's next timeout; a byte that came meanwhile moves it. When one strikes, the wire is cut. */
+const watch = Effect.fnUntraced(function* (call: RunningCall, wireFiber: AnyFiber) {
+  const clock = yield* Clock.Clock
+  while (true) {
+    const now = clock.currentTimeMillisUnsafe()
+    call.expiry = call.timer.expired(now)
+    if (call.expiry !== undefined) return wireFiber.interruptUnsafe()
+    yield* clock.sleep(Duration.millis(call.timer.dueAt() - now))
+  }
+})
+
+/** Waits for an answer that did not come at once. */
+const awaitWire = Effect.fnUntraced(function* (call: RunningCall, wireFiber: AnyFiber) {
+  const watching = yield* Effect.forkChild(watch(call, wireFiber), { startImmediately: true })
+  const exit = yield* Fiber.await(wireFiber)
+  watching.interruptUnsafe()
+  return yield* conclude(call, exit)
+})
+
+const answered = step((call, fiber) => {
+  const wireFiber = call.wireFiber
+  if (wireFiber === undefined) return Effect.die(new Error("no attempt is under way"))
+  const exit = wireFiber.pollUnsafe()
+  return exit === undefined ? awaitWire(call, wireFiber) : concludeIn(call, fiber, exit)
+})
+
+const attempt = Effect.andThen(send, answered)
+
+// -------------------------------------------------------------------------------------------------------------------------- what it came to
+
+const expired = (call: RunningCall, now: number): AttemptFailure => {
+  const { expiry, policy } = call
+  if (expiry === "deadline") {
+    const reason = new DeadlineExceeded({ deadline: Duration.millis(call.deadlineAt - call.startedAt) })
+    return unanswered(reason, { sent: "unknown", unhealthy: call.timer.overdue(now) })
+  }
+  const after = Duration.millis(expiry === "silence" ? policy.silenceMillis : policy.attemptMillis)
+  return unanswered(new Timeout({ phase: expiry === "silence" ? "silence" : "attempt", after }), {
+    sent: "unknown",
+    unhealthy: true
+  })
+}
+
+const statusClass = (status: number | undefined): string =>
+  status === undefined ? "none" : `${Math.floor(status / 100)}xx`
+
+const sampleOf = (failure: AttemptFailure | undefined) => {
+  if (failure === undefined) return "success" as const
+  if (failure.unhealthy) return "failure" as const
+  return failure.status === undefined || failure.status === 429 ? ("ignored" as const) : ("success" as const)
+}
+
+const statusOf = (answer: unknown, failure: AttemptFailure | undefined): number | undefined =>
+  failure?.status ?? (answer as { readonly status?: number } | undefined)?.status
+
+const settle = (call: RunningCall, fiber: AnyFiber, failure: AttemptFailure | undefined, now: number): void => {
+  const { circuit } = call.lane
+  const openings = circuit.openings
+  circuit.settle(call.ticket, sampleOf(failure), now, failure === undefined ? noRandom : randomOf(fiber))
+  call.ticket = 0
+  const metrics = call.connection.metrics(call.operation)
+  if (circuit.openings > openings) metrics.observe(Telemetry.openings, fiber.context)
+  metrics.attempted(statusClass(statusOf(call.answer, failure)), (now - call.attemptStartedAt) / 1000, fiber.context)
+}
+
+/** The caller interrupted the call, or the wire has a bug: neither is an outcome of the attempt. */
+const isInterruptedOrDead = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && !Cause.hasFails(exit.cause)
+
+const concludeIn = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<unknown, unknown> => {
+  call.wireFiber = undefined
+  call.lane.bulkhead.release(call)
+  if (call.expiry === undefined && isInterruptedOrDead(exit)) return exit
+  const now = nowOf(fiber)
+  const failure =
+    call.expiry === undefined || Exit.isSuccess(exit) ? call.kind.classify(call, exit, now) : expired(call, now)
+  settle(call, fiber, failure, now)
+  CallLog.endAttempt(call, fiber, statusOf(call.answer, failure), failure)
+  if (failure !== undefined) {
+    if (failure.sent === "unknown") call.maybeDone = true
+    call.lastFailure = failure
+    return Effect.flatMap(afterFailure(call, fiber, failure), again)
+  }
+  call.connection.retries.deposit(call.retryPaid)
+  const result = call.kind.result(call, exit)
+  const line = CallLog.succeeded(call, fiber, now, statusOf(call.answer, undefined))
+  return line === undefined ? result : Effect.andThen(line, result)
+}
+
+/** Goes on after a failure: with another attempt, or with the last answer as it is. */
+const again = (answer: unknown): Effect.Effect<unknown, unknown> =>
+  answer === anotherAttempt ? attempts : Effect.succeed(answer)
+
+const conclude = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> =>
+  Effect.withFiber((fiber) => concludeIn(call, fiber, exit))
+
+/** Attempts until one succeeds, or no further one may be made. */
+const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
+  const now = nowOf(fiber)
+  if (now < call.deadlineAt && Admission.tryNow(call, now)) return attempt
+  return Effect.flatMap(Admission.wait(call, fiber), (refused) =>
+    refused === undefined ? attempt : refuse(call, refused, nowOf(fiber))
+  )
+})
+
+// ------------------------------------------------------------------------------------------------------------------------------------- one call
+
+const begin = step((call, fiber) => {
+  const now = nowOf(fiber)
+  const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? beginKey(call, fiber)
+  if (problem !== undefined) return refuse(call, refusal(problem), now)
+  return CallLog.isTraced(fiber) ? Effect.andThen(CallLog.startCall(call), attempts) : attempts
+})
+
+const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
+  const died = cause.reasons.filter(Cause.isDieReason)
+  for (const { defect } of died) if (Predicate.isObject(defect)) defects.add(defect)
+  return died.length > 0
+}
+
+const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return call.handedOn ? "handed on" : "ok"
+  const error = Cause.findErrorOption(exit.cause)
+  if (error._tag === "None") return noteDefects(exit.cause) ? "defect" : "interrupted"
+  if (!isProviderError(error.value)) return "declared"
+  if (call.refused && call.attempts === 0) return "refused"
+  return error.value._tag === "FatalError" ? "fatal" : error.value._tag === "OutcomeUnknown" ? "unknown" : "retryable"
+}
+
+/** What a span may show of an outcome: our own errors are redacted, a declared one is the provider's words. */
+const shown = (outcome: string, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> =>
+  outcome === "declared" ? Exit.fail("declared error") : Exit.isSuccess(exit) ? Exit.void : exit
+
+const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  const now = nowOf(fiber)
+  const outcome = outcomeOf(call, exit)
+  const underWay = call.wireFiber
+  call.release(now)
+  call.key?.end(outcome === "ok")
+  const metrics = call.connection.metrics(call.operation)
+  metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
+  if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
+  const reason = call.lastFailure?.reason
+  if (outcome === "refused" && reason !== undefined)
+    metrics.observe(Telemetry.refusals, fiber.context, { reason: reason._tag })
+  if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
+  if (underWay !== undefined) CallLog.interruptAttempt(call, fiber)
+  CallLog.endCall(call, fiber, outcome, shown(outcome, exit))
+  return underWay === undefined ? Effect.void : abandon(call, fiber, underWay, now)
+}
+
+const isWrite = (call: RunningCall): boolean => call.operation.safety === "keyed" || call.operation.safety === "unsafe"
+
+/** The caller interrupted the call while an attempt was under way: the wire is cut, and of a write it is said that nobody knows. */
+const abandon = (call: RunningCall, fiber: AnyFiber, underWay: AnyFiber, now: number): Effect.Effect<void> => {
+  const cut = Fiber.interrupt(underWay)
+  if (!isWrite(call)) return cut
+  call.connection.metrics(call.operation).observe(Telemetry.abandoned, fiber.context)
+  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now))
+}
+
+const finish = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  const fiber = Fiber.getCurrent()
+  const call = fiber?.getRef(CurrentCall)
+  return fiber === undefined || call === undefined ? Effect.void : finishIn(call, fiber, exit)
+}
+
+/** Runs a call from its start to its outcome, and gives back everything it took. @category running @since 0.1.0 */
+export const run = <A, E = ProviderError>(call: RunningCall): Effect.Effect<A, E> =>
+  Effect.provideService(protectedCall as Effect.Effect<A, E>, CurrentCall, call)
+
+const protectedCall: Effect.Effect<unknown, unknown> = Effect.onExit(begin, finish)

@@ -1,0 +1,178 @@
+/**
+ * Between the generated client and ours: what could not be encoded is `InvalidRequest`, what does not fit its schema is drift, and the body is parsed once. @since 0.1.0
+ */
+// Schemas of a declaration may fail with anything until it is told apart here.
+// @effect-diagnostics anyUnknownInErrorContext:off
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import type { Operation } from "../definition/Operation.ts"
+import type { BufferedResponse } from "../transport/BufferedResponse.ts"
+import { refusal } from "../vocabulary/AttemptFailure.ts"
+import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
+import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
+import { HttpApi, HttpApiClient } from "../vocabulary/Platform.ts"
+import type { FatalError } from "../vocabulary/ProviderError.ts"
+import { isProviderError } from "../vocabulary/ProviderError.ts"
+import * as CallErrors from "./CallErrors.ts"
+import * as HttpAttempt from "./HttpAttempt.ts"
+import type { Connection } from "./Connection.ts"
+import { RunningCall, defects, nowOf, step } from "./RunningCall.ts"
+
+type Decode = (response: BufferedResponse) => Effect.Effect<unknown, unknown>
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** The first issue of a schema error: where, and what was expected; never what was found. */
+const firstIssue = (error: Schema.SchemaError): { readonly path: string; readonly expected: string } => {
+  const issue = formatIssue(error.issue).issues[0]
+  const path = (issue?.path ?? [])
+    .map((segment) => String(typeof segment === "object" ? segment.key : segment))
+    .join(".")
+  const message = issue?.message ?? "a value of the schema"
+  return { path, expected: message === "Missing key" ? "a value" : message.replace(/^Expected /u, "") }
+}
+
+const schemaErrorIn = (cause: Cause.Cause<unknown>): Schema.SchemaError | undefined => {
+  for (const reason of cause.reasons)
+    if (Cause.isFailReason(reason) && Schema.isSchemaError(reason.error)) return reason.error
+  return undefined
+}
+
+type Schemas = ReadonlyMap<number, readonly [Schema.Top, ...ReadonlyArray<Schema.Top>]>
+
+const jsonDecoders = (
+  schemas: Schemas,
+  options: SchemaParseOptions
+): ReadonlyMap<number, (json: unknown) => Effect.Effect<unknown, unknown>> =>
+  new Map(
+    [...schemas].map(([status, each]) => [
+      status,
+      Schema.decodeUnknownEffect(Schema.Union(each) as unknown as Schema.ConstraintDecoder<unknown>, options)
+    ])
+  )
+
+type SchemaParseOptions = Parameters<typeof Schema.decodeUnknownEffect>[1]
+
+/** A decoder for each operation: JSON from the value that was parsed already, everything else as the generated client does. @category constructors @since 0.1.0 */
+export const ofApi = (api: HttpApi.Top): ReadonlyMap<string, Decode> => {
+  const decoders = new Map<string, Decode>()
+  HttpApi.reflect(api, {
+    onGroup: () => undefined,
+    onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
+      const all = Context.getOrUndefined(mergedAnnotations, HttpApi.ParseOptions)
+      const ofSuccess = jsonDecoders(
+        successes,
+        Context.getOrUndefined(mergedAnnotations, HttpApi.SuccessParseOptions) ?? all
+      )
+      const ofError = jsonDecoders(errors, Context.getOrUndefined(mergedAnnotations, HttpApi.ErrorParseOptions) ?? all)
+      const generated = generatedDecoder(api, group, endpoint)
+      decoders.set(`${group.identifier}.${endpoint.identifier}`, (response) => {
+        const { parsed, status } = response
+        if (parsed._tag !== "Json") return generated(response)
+        const error = ofError.get(status)
+        if (error !== undefined && status >= 400) return Effect.flatMap(error(parsed.value), Effect.fail)
+        return ofSuccess.get(status)?.(parsed.value) ?? generated(response)
+      })
+    }
+  })
+  return decoders
+}
+
+const generatedDecoder = (api: HttpApi.Top, group: HttpApiGroup.Top, endpoint: HttpApiEndpoint.Top): Decode =>
+  HttpApiClient.decodeResponse(api, { group: group.identifier, endpoint: endpoint.identifier }) as unknown as Decode
+
+/** For an operation that is not in its own API, which cannot be. @category constructors @since 0.1.0 */
+export const none: Decode = () => Effect.die(new Error("an operation without a decoder"))
+
+/** The decoder as the pipeline runs it: what does not fit is `ResponseInvalid`, with the answer's status and id. @category combinators @since 0.1.0 */
+export const inCall =
+  (decode: Decode) =>
+  (call: RunningCall, response: BufferedResponse): Effect.Effect<unknown, unknown> => {
+    const decoded = decode(response)
+    return Effect.catchCause(decoded, (cause) => {
+      const drift = schemaErrorIn(cause)
+      return drift === undefined ? Effect.failCause(cause) : drifted(call, response, drift)
+    })
+  }
+
+const drifted = (
+  call: RunningCall,
+  response: BufferedResponse,
+  error: Schema.SchemaError
+): Effect.Effect<never, FatalError> =>
+  step((_, fiber) => {
+    const reason = new ResponseInvalid({ status: response.status, ...firstIssue(error) })
+    const requestId = response.headers[call.connection.requestIdHeader]
+    const failure = {
+      ...refusal(reason),
+      status: response.status,
+      requestId,
+      excerpt: call.connection.options.redaction.body(response.content)
+    }
+    call.lastFailure = failure
+    return Effect.fail(CallErrors.fatal(call, failure, reason, nowOf(fiber)))
+  })
+
+const idle = HttpAttempt.declared(identity as never)
+
+const diedBeforeTheCall = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some(
+    (reason) => Cause.isDieReason(reason) && Predicate.isObject(reason.defect) && !defects.has(reason.defect)
+  )
+
+/** What failed before the call began failed while the request was encoded: its input is wrong, and nothing was sent. */
+const encodeFailed = (
+  connection: Connection,
+  operation: Operation,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<never, unknown> => {
+  const error = Cause.findErrorOption(cause)
+  if (error._tag === "Some" && isProviderError(error.value)) return Effect.failCause(cause)
+  const schemaError = schemaErrorIn(cause)
+  if (schemaError === undefined && !diedBeforeTheCall(cause)) return Effect.failCause(cause)
+  const issue =
+    schemaError === undefined ? { path: "request", expected: "values that can be encoded" } : firstIssue(schemaError)
+  return invalid(connection, operation, issue.path === "" ? "request" : issue.path, `must be ${issue.expected}`)
+}
+
+/** Refuses input for which no call was begun. */
+const invalid = (
+  connection: Connection,
+  operation: Operation,
+  field: string,
+  detail: string
+): Effect.Effect<never, FatalError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const call = new RunningCall({ kind: idle, connection, operation })
+    call.startedAt = now
+    call.correlationId = "none"
+    const reason = new InvalidRequest({ field, detail })
+    return Effect.fail(CallErrors.fatal(call, refusal(reason), reason, now))
+  })
+
+/** The parameter that would walk up the path; encoding does not mend a dot segment. */
+const dotSegment = (request: unknown): string | undefined => {
+  const params = (request as { readonly params?: Record<string, unknown> } | undefined)?.params
+  for (const name in params) if (params[name] === ".." || params[name] === ".") return name
+  return undefined
+}
+
+/** A method of the client: the generated one, with the errors of ours. @category constructors @since 0.1.0 */
+export const method = (
+  connection: Connection,
+  operation: Operation,
+  generated: (request: unknown) => Effect.Effect<unknown, unknown>
+): ((request: unknown) => Effect.Effect<unknown, unknown>) => {
+  const onCause = (cause: Cause.Cause<unknown>) => encodeFailed(connection, operation, cause)
+  return (request) => {
+    const dots = dotSegment(request)
+    if (dots !== undefined) return invalid(connection, operation, `params.${dots}`, "must not be '.' or '..'")
+    return Effect.catchCause(generated({ ...(request as object | undefined), responseMode: "response-only" }), onCause)
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * How a call is protected, as data: per provider, overridden per operation, per call (`Call.withPolicy`) and by `Config`. A field that is left out takes
+ * its default, which bends to the fields that are given: a deadline of 3 s makes the attempt timeout 3 s, not a contradiction. @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import type { BackoffSchedule } from "../vocabulary/AttemptFailure.ts"
+
+/** Delays between attempts. @category models @since 0.1.0 */
+export interface Backoff {
+  /** Ceiling of the first delay; doubles with each retry. Default `"200 millis"`. */
+  readonly base?: Duration.Input | undefined
+  /** The same after a throttled attempt. Default `"1 second"`. */
+  readonly throttledBase?: Duration.Input | undefined
+  /** Ceiling of any one delay, before the provider's hint. Default `"20 seconds"`. */
+  readonly cap?: Duration.Input | undefined
+}
+
+/** When the circuit opens and closes (SAFE-6). @category models @since 0.1.0 */
+export interface Breaker {
+  /** Failures in a row that open it. Default 5. */
+  readonly consecutiveFailures?: number | undefined
+  /** Share of failures, above 0 and at most 1, that opens it. Default 0.5. */
+  readonly failureRate?: number | undefined
+  /** How many of the last calls the rate is taken over. Default 100. */
+  readonly window?: number | undefined
+  /** Calls in the window before the rate counts. Default 20. */
+  readonly minimumCalls?: number | undefined
+  /** Calls older than this leave the window. Default `"5 minutes"`. */
+  readonly windowAge?: Duration.Input | undefined
+  /** How long it stays open the first time, ± 20 %; doubles each time a probe fails. Default `"30 seconds"`. */
+  readonly openFor?: Duration.Input | undefined
+  /** Longest time it stays open. Default `"5 minutes"`. */
+  readonly maxOpenFor?: Duration.Input | undefined
+  /** Probes that must succeed, one after the other, to close it. Default 3. */
+  readonly successesToClose?: number | undefined
+}
+
+/** How many attempts run at once. @category models @since 0.1.0 */
+export interface Bulkhead {
+  /** Attempts on the wire at once. Default 64. */
+  readonly concurrency?: number | undefined
+  /** Calls that may wait for a slot; 0 refuses at once. Default 256. */
+  readonly queue?: number | undefined
+  /** Longest wait for a slot. Default `"5 seconds"`. */
+  readonly queueTimeout?: Duration.Input | undefined
+}
+
+/** @category models @since 0.1.0 */
+export interface CallPolicy {
+  /** The whole call, with all its attempts and waits. Default `"30 seconds"`. */
+  readonly deadline?: Duration.Input | undefined
+  /** One attempt, body included. Default `"10 seconds"`, or the deadline if that is shorter. */
+  readonly attemptTimeout?: Duration.Input | undefined
+  /** No byte for so long: before the first one, and between two. Default `"5 seconds"`, or the attempt timeout if that is shorter. */
+  readonly silenceTimeout?: Duration.Input | undefined
+  /** To make a connection, where the transport says when it has one. Default `"2 seconds"`, or the attempt timeout if that is shorter. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** Requests sent at most, the first included, 1 to 20. An unsafe operation is sent again only after it was refused before work. Default 4. */
+  readonly attempts?: number | undefined
+  /** Delays between attempts, ignored when `schedule` is given. */
+  readonly backoff?: Backoff | undefined
+  /** Replaces the delays: gets each failed attempt, gives the wait. The provider's hint stays a floor. Default full jitter over `backoff`. */
+  readonly schedule?: BackoffSchedule | undefined
+  /** A hint longer than this is not slept: the call fails now and carries it as `retryAfter`. Default `"60 seconds"`. */
+  readonly hintCap?: Duration.Input | undefined
+  readonly breaker?: Breaker | undefined
+  readonly bulkhead?: Bulkhead | undefined
+  /** Longest wait for the rate budget, 256 calls at most. Default `"10 seconds"`. */
+  readonly rateWait?: Duration.Input | undefined
+  /** Largest body of an answer that is read, in bytes. Default 8 MiB. */
+  readonly maxBodyBytes?: number | undefined
+}
+
+/** A policy with every field filled in, times in milliseconds: what the pipeline reads. @category models @since 0.1.0 */
+export interface ResolvedPolicy {
+  readonly deadlineMillis: number
+  readonly attemptMillis: number
+  readonly silenceMillis: number
+  readonly connectMillis: number
+  readonly attempts: number
+  readonly backoff: { readonly baseMillis: number; readonly throttledBaseMillis: number; readonly capMillis: number }
+  readonly schedule: BackoffSchedule | undefined
+  readonly hintCapMillis: number
+  readonly breaker: {
+    readonly consecutiveFailures: number
+    readonly failureRate: number
+    readonly window: number
+    readonly minimumCalls: number
+    readonly windowAgeMillis: number
+    readonly openMillis: number
+    readonly maxOpenMillis: number
+    readonly successesToClose: number
+  }
+  readonly bulkhead: { readonly concurrency: number; readonly queue: number; readonly queueMillis: number }
+  readonly rateWaitMillis: number
+  readonly maxBodyBytes: number
+}
+
+/** A policy that contradicts itself, or a field out of range. The layer that was given it is not built. @category errors @since 0.1.0 */
+export class CallPolicyError extends Schema.TaggedError<CallPolicyError>("@breakwater/core/CallPolicy/CallPolicyError")(
+  "CallPolicyError",
+  {
+    /** Whose policy: a provider, an operation, or a layer's own name. */
+    owner: Schema.String,
+    /** The field as it is written, such as `breaker.failureRate`. */
+    field: Schema.String,
+    rule: Schema.String
+  }
+) {
+  override get message(): string {
+    return `policy of ${this.owner}: ${this.field} ${this.rule}`
+  }
+}
+
+/** The values used when a field is left out. @category constants @since 0.1.0 */
+export const defaults = {
+  deadline: Duration.seconds(30),
+  attemptTimeout: Duration.seconds(10),
+  silenceTimeout: Duration.seconds(5),
+  connectTimeout: Duration.seconds(2),
+  attempts: 4,
+  backoff: { base: Duration.millis(200), throttledBase: Duration.seconds(1), cap: Duration.seconds(20) },
+  hintCap: Duration.seconds(60),
+  breaker: {
+    consecutiveFailures: 5,
+    failureRate: 0.5,
+    window: 100,
+    minimumCalls: 20,
+    windowAge: Duration.minutes(5),
+    openFor: Duration.seconds(30),
+    maxOpenFor: Duration.minutes(5),
+    successesToClose: 3
+  },
+  bulkhead: { concurrency: 64, queue: 256, queueTimeout: Duration.seconds(5) },
+  rateWait: Duration.seconds(10),
+  maxBodyBytes: 8 * 1024 * 1024
+} satisfies CallPolicy
+
+/** For a person who waits: 10 s in all, 3 attempts. @category presets @since 0.1.0 */
+export const interactive: CallPolicy = { deadline: "10 seconds", attemptTimeout: "4 seconds", attempts: 3 }
+
+/** For work that nobody waits for: 10 minutes in all, 8 attempts. @category presets @since 0.1.0 */
+export const background: CallPolicy = {
+  deadline: "10 minutes",
+  attemptTimeout: "30 seconds",
+  attempts: 8,
+  rateWait: "5 minutes"
+}
+
+/**
+ * The delays of AWS SDKs from 2026: base 50 ms, 1 s when throttled, cap 20 s, 3 attempts.
+ * @see https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html (read 2026-11-21)
+ * @category presets @since 0.1.0
+ */
+export const aws2026: CallPolicy = {
+  attempts: 3,
+  backoff: { base: "50 millis", throttledBase: "1 second", cap: "20 seconds" }
+}
+
+/** For taking money: connect 2 s, silence 5 s (SYS-2). @category presets @since 0.1.0 */
+export const charge: CallPolicy = { connectTimeout: "2 seconds", silenceTimeout: "5 seconds" }
+
+/** For an address that a form waits for: silence 3 s (SYS-3). @category presets @since 0.1.0 */
+export const geocode: CallPolicy = { silenceTimeout: "3 seconds", deadline: "10 seconds" }
+
+/** For handing over an e-mail: connect 1 s, silence 3 s (SYS-4). @category presets @since 0.1.0 */
+export const email: CallPolicy = { connectTimeout: "1 second", silenceTimeout: "3 seconds" }
+
+const mergePart = <T extends object>(base: T | undefined, override: T | undefined): T | undefined =>
+  base === undefined ? override : override === undefined ? base : { ...base, ...given(override) }
+
+const given = <T extends object>(part: T): Partial<T> =>
+  Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined)) as Partial<T>
+
+/** The second policy over the first, field by field, also inside `backoff`, `breaker` and `bulkhead`. @category combinators @since 0.1.0 */
+export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
+  ...base,
+  ...given(override),
+  backoff: mergePart(base.backoff, override.backoff),
+  breaker: mergePart(base.breaker, override.breaker),
+  bulkhead: mergePart(base.bulkhead, override.bulkhead)
+})
+
+/** What `explain` reads: a declared operation has it. @category models @since 0.1.0 */
+export interface Explained {
+  readonly name: string
+  readonly safety: string
+  readonly policy: ResolvedPolicy
+}
+
+const time = (millis: number): string => Duration.format(Duration.millis(millis))
+
+const attemptLines = ({ policy, safety }: Explained): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  let ceiling = 0
+  for (let attempt = 1; attempt <= policy.attempts; attempt++) {
+    const { baseMillis, capMillis } = policy.backoff
+    if (attempt > 1) ceiling += Math.min(capMillis, baseMillis * 2 ** (attempt - 2))
+    const earliest = Math.min(policy.deadlineMillis, ceiling)
+    const bound = Math.min(policy.attemptMillis, policy.deadlineMillis - earliest)
+    const wait =
+      attempt === 1
+        ? "at once"
+        : policy.schedule === undefined
+          ? `after at most ${time(Math.min(capMillis, baseMillis * 2 ** (attempt - 2)))}`
+          : "when the schedule says"
+    const when = attempt > 1 && safety === "unsafe" ? ", only if refused before work" : ""
+    lines.push(
+      bound > 0
+        ? `  attempt ${attempt}: ${wait}, bounded by ${time(bound)}${when}`
+        : `  attempt ${attempt}: ${wait}, only if the waits before it fell short${when}`
+    )
+  }
+  return lines
+}
+
+/**
+ * The policy of an operation as an operator reads it: every bound, and the effective bound of each attempt when all waits take their longest.
+ * @category inspection @since 0.1.0
+ */
+export const explain = (operation: Explained): string => {
+  const { policy } = operation
+  const { breaker, bulkhead } = policy
+  return [
+    `${operation.name} (${operation.safety})`,
+    `  deadline ${time(policy.deadlineMillis)}, connect ${time(policy.connectMillis)}, silence ${time(policy.silenceMillis)}, attempt ${time(policy.attemptMillis)}`,
+    ...attemptLines(operation),
+    `  hints are slept up to ${time(policy.hintCapMillis)}, longer ones fail the call with retryAfter`,
+    `  breaker: opens on ${breaker.consecutiveFailures} failures in a row or ${Math.round(breaker.failureRate * 100)} % of the last ${breaker.window} calls (at least ${breaker.minimumCalls}, ${time(breaker.windowAgeMillis)} old at most); open ${time(breaker.openMillis)} to ${time(breaker.maxOpenMillis)}; ${breaker.successesToClose} successes close`,
+    `  bulkhead: ${bulkhead.concurrency} at once, ${bulkhead.queue} waiting, ${time(bulkhead.queueMillis)} at most`,
+    `  rate budget: waits ${time(policy.rateWaitMillis)} at most`,
+    `  body: ${policy.maxBodyBytes} bytes at most`
+  ].join("\n")
+}

@@ -1,0 +1,153 @@
+/**
+ * One endpoint of a provider as the pipeline knows it: name, safety, resolved policy, and which answers are declared. Made from the `HttpApi` when a
+ * layer is built; annotations here are what `HttpApi` lacks. @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import { HttpApi, HttpApiSchema } from "../vocabulary/Platform.ts"
+import * as Safety from "../vocabulary/Safety.ts"
+import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
+import * as CallPolicies from "./CallPolicy.ts"
+import { CallPolicyError } from "./CallPolicy.ts"
+import * as PolicyRules from "./PolicyRules.ts"
+
+/** @category models @since 0.1.0 */
+export interface Operation {
+  /** `provider.group.endpoint`. */
+  readonly name: string
+  readonly method: string
+  /** Path with its parameters' names, such as `/v1/refunds/:id`; the `url.template` of spans. Empty for calls that are not HTTP. */
+  readonly template: string
+  readonly safety: Safety.Safety
+  readonly keys: Safety.KeyOptions | undefined
+  readonly policy: ResolvedPolicy
+  /** The policy before its defaults were filled in, for overrides of a single call. */
+  readonly written: CallPolicy
+  /** Tokens that an attempt takes from the rate budget. */
+  readonly cost: number
+  /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
+  readonly declared: Declared | undefined
+}
+
+/** How a declared body is to be read. @category models @since 0.1.0 */
+export type BodyKind = "json" | "none" | "other"
+
+/** The answers that an endpoint declares, by status. @category models @since 0.1.0 */
+export interface Declared {
+  readonly success: ReadonlyMap<number, BodyKind>
+  readonly error: ReadonlyMap<number, BodyKind>
+  /** No success has a body. */
+  readonly emptySuccess: boolean
+}
+
+/** Overrides of the provider's policy for one endpoint or group, set with `Operation.policy`. @category annotations @since 0.1.0 */
+export class Policy extends Context.Service<Policy, CallPolicy>()("@breakwater/core/Operation/Policy") {}
+
+/** Tokens that an attempt takes from the rate budget. @category annotations @since 0.1.0 */
+export const Cost = Context.Reference<number>("@breakwater/core/Operation/Cost", { defaultValue: () => 1 })
+
+/** Lets an endpoint declare an error on 408, 425, 429 or 5xx, where it is refused otherwise. @category annotations @since 0.1.0 */
+export const DeclaresOutage = Context.Reference<boolean>("@breakwater/core/Operation/DeclaresOutage", {
+  defaultValue: () => false
+})
+
+type Annotated = { annotate<I, S>(key: Context.Key<I, S>, value: S): unknown }
+
+/** Overrides the provider's policy for an endpoint or a group. @category combinators @since 0.1.0 */
+export const policy =
+  (override: CallPolicy) =>
+  <T extends Annotated>(target: T): T =>
+    target.annotate(Policy, override) as T
+
+/** What an attempt costs in the rate budget, a whole number from 1. Default 1. @category combinators @since 0.1.0 */
+export const cost = (tokens: number) => {
+  if (!Number.isInteger(tokens) || tokens < 1)
+    throw new RangeError(`Operation.cost: must be a whole number from 1, got ${tokens}`)
+  return <T extends Annotated>(target: T): T => target.annotate(Cost, tokens) as T
+}
+
+/**
+ * Says that an endpoint means its declared error on a status that otherwise tells of an outage. It is then a domain error: final, never retried.
+ * @category combinators @since 0.1.0
+ */
+export const declaresOutage = <T extends Annotated>(target: T): T => target.annotate(DeclaresOutage, true) as T
+
+const tellsOfOutage = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500
+
+type Schemas = ReadonlyMap<number, ReadonlyArray<Schema.Top>>
+
+/** The annotation by which `HttpApiSchema.asText` and its like mark an encoding; JSON has none. */
+const encodingOf = SchemaAST.resolveAt<{ readonly _tag: string }>("~httpApiEncoding")
+
+const bodyKind = (schemas: ReadonlyArray<Schema.Top>): BodyKind => {
+  if (schemas.every((schema) => HttpApiSchema.isNoContent(schema.ast))) return "none"
+  return schemas.every(
+    (schema) => !HttpApiSchema.isWithHeaders(schema) && (encodingOf(schema.ast)?._tag ?? "Json") === "Json"
+  )
+    ? "json"
+    : "other"
+}
+
+const kinds = (schemas: Schemas): ReadonlyMap<number, BodyKind> =>
+  new Map([...schemas].map(([status, each]) => [status, bodyKind(each)]))
+
+const declaredOf = (successes: Schemas, errors: Schemas): Declared => {
+  const success = kinds(successes)
+  return { success, error: kinds(errors), emptySuccess: [...success.values()].every((kind) => kind === "none") }
+}
+
+/** Everything that the declaration of a provider says about its operations, by `group.endpoint`, or the first rule it breaks. @category constructors @since 0.1.0 */
+export const ofApi = (
+  provider: string,
+  api: HttpApi.Top,
+  base: CallPolicy
+): Result.Result<ReadonlyMap<string, Operation>, CallPolicyError> => {
+  const operations = new Map<string, Operation>()
+  let broken: CallPolicyError | undefined
+  HttpApi.reflect(api, {
+    onGroup: () => undefined,
+    onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
+      const path = group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
+      const name = `${provider}.${path}`
+      const outage = [...errors.keys()].find(tellsOfOutage)
+      if (outage !== undefined && !Context.get(mergedAnnotations, DeclaresOutage)) {
+        broken ??= new CallPolicyError({
+          owner: name,
+          field: "error",
+          rule: `declares ${outage}, a status that tells of an outage: set httpApiStatus, or mark the endpoint with Operation.declaresOutage`
+        })
+      }
+      const written = CallPolicies.merge(base, Context.getOrUndefined(mergedAnnotations, Policy) ?? {})
+      const resolved = PolicyRules.resolve(name, written)
+      if (Result.isFailure(resolved)) {
+        broken ??= resolved.failure
+        return
+      }
+      operations.set(path, {
+        name,
+        method: endpoint.method,
+        template: endpoint.path,
+        safety: Safety.ofEndpoint(endpoint),
+        keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
+        policy: resolved.success,
+        written,
+        cost: Context.get(mergedAnnotations, Cost),
+        declared: declaredOf(successes, errors)
+      })
+    }
+  })
+  return broken === undefined ? Result.succeed(operations) : Result.fail(broken)
+}
+
+/** An operation that no `HttpApi` declares. @category constructors @since 0.1.0 */
+export const undeclared = (options: {
+  readonly name: string
+  readonly method: string
+  readonly template: string
+  readonly safety: Safety.Safety
+  readonly keys?: Safety.KeyOptions | undefined
+  readonly policy: ResolvedPolicy
+  readonly written: CallPolicy
+}): Operation => ({ ...options, keys: options.keys, cost: 1, declared: undefined })

@@ -1,0 +1,168 @@
+/**
+ * Fills a policy's defaults and refuses one that contradicts itself, naming the field and the rule. Only what was written is refused: a default
+ * bends to it. @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
+import { CallPolicyError, defaults } from "./CallPolicy.ts"
+
+/** Longest duration that any field takes: 24 days, the range of a 32-bit timer. */
+const longestMillis = 2 ** 31 - 1
+
+class Broken extends Error {
+  readonly field: string
+  readonly rule: string
+  constructor(field: string, rule: string) {
+    super(`${field} ${rule}`)
+    this.field = field
+    this.rule = rule
+  }
+}
+
+const millis = (field: string, input: Duration.Input | undefined, fallback: number): number => {
+  if (input === undefined) return fallback
+  const duration = Duration.fromInput(input)
+  if (Option.isNone(duration))
+    throw new Broken(field, `must be a duration such as "5 seconds", got ${JSON.stringify(input)}`)
+  const value = Duration.toMillis(duration.value)
+  if (!(value > 0)) throw new Broken(field, "must be longer than zero")
+  if (value > longestMillis) throw new Broken(field, "must be at most 24 days")
+  return value
+}
+
+const count = (field: string, input: number | undefined, fallback: number, min: number, max: number): number => {
+  const value = input ?? fallback
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new Broken(field, `must be a whole number from ${min} to ${max}, got ${value}`)
+  }
+  return value
+}
+
+const within = (field: string, written: unknown, value: number, limit: string, max: number): number => {
+  if (value <= max) return value
+  if (written === undefined) return max
+  throw new Broken(
+    field,
+    `(${Duration.format(Duration.millis(value))}) must not be longer than ${limit} (${Duration.format(Duration.millis(max))})`
+  )
+}
+
+const ms = Duration.toMillis
+
+const timeouts = (policy: CallPolicy) => {
+  const deadlineMillis = millis("deadline", policy.deadline, ms(defaults.deadline))
+  const attempt = millis("attemptTimeout", policy.attemptTimeout, ms(defaults.attemptTimeout))
+  const attemptMillis = within("attemptTimeout", policy.attemptTimeout, attempt, "deadline", deadlineMillis)
+  const silence = millis("silenceTimeout", policy.silenceTimeout, ms(defaults.silenceTimeout))
+  const connect = millis("connectTimeout", policy.connectTimeout, ms(defaults.connectTimeout))
+  return {
+    deadlineMillis,
+    attemptMillis,
+    silenceMillis: within("silenceTimeout", policy.silenceTimeout, silence, "attemptTimeout", attemptMillis),
+    connectMillis: within("connectTimeout", policy.connectTimeout, connect, "attemptTimeout", attemptMillis)
+  }
+}
+
+const backoff = ({ backoff = {} }: CallPolicy) => {
+  const capMillis = millis("backoff.cap", backoff.cap, ms(defaults.backoff.cap))
+  const base = millis("backoff.base", backoff.base, ms(defaults.backoff.base))
+  const throttled = millis("backoff.throttledBase", backoff.throttledBase, ms(defaults.backoff.throttledBase))
+  return {
+    capMillis,
+    baseMillis: within("backoff.base", backoff.base, base, "backoff.cap", capMillis),
+    throttledBaseMillis: within("backoff.throttledBase", backoff.throttledBase, throttled, "backoff.cap", capMillis)
+  }
+}
+
+const breaker = ({ breaker = {} }: CallPolicy) => {
+  const failureRate = breaker.failureRate ?? defaults.breaker.failureRate
+  if (!(failureRate > 0 && failureRate <= 1))
+    throw new Broken("breaker.failureRate", `must be above 0 and at most 1, got ${failureRate}`)
+  const window = count("breaker.window", breaker.window, defaults.breaker.window, 1, 10_000)
+  const minimumCalls = count(
+    "breaker.minimumCalls",
+    breaker.minimumCalls,
+    Math.min(defaults.breaker.minimumCalls, window),
+    1,
+    10_000
+  )
+  if (minimumCalls > window) {
+    throw new Broken(
+      "breaker.minimumCalls",
+      `(${minimumCalls}) must not be more than breaker.window (${window}): the rate could never count`
+    )
+  }
+  const openMillis = millis("breaker.openFor", breaker.openFor, ms(defaults.breaker.openFor))
+  const maxOpen = millis(
+    "breaker.maxOpenFor",
+    breaker.maxOpenFor,
+    Math.max(ms(defaults.breaker.maxOpenFor), openMillis)
+  )
+  if (maxOpen < openMillis) throw new Broken("breaker.maxOpenFor", "must not be shorter than breaker.openFor")
+  return {
+    consecutiveFailures: count(
+      "breaker.consecutiveFailures",
+      breaker.consecutiveFailures,
+      defaults.breaker.consecutiveFailures,
+      1,
+      10_000
+    ),
+    failureRate,
+    window,
+    minimumCalls,
+    windowAgeMillis: millis("breaker.windowAge", breaker.windowAge, ms(defaults.breaker.windowAge)),
+    openMillis,
+    maxOpenMillis: maxOpen,
+    successesToClose: count(
+      "breaker.successesToClose",
+      breaker.successesToClose,
+      defaults.breaker.successesToClose,
+      1,
+      100
+    )
+  }
+}
+
+const bulkhead = ({ bulkhead = {} }: CallPolicy, deadlineMillis: number) => {
+  const queueMillis = millis("bulkhead.queueTimeout", bulkhead.queueTimeout, ms(defaults.bulkhead.queueTimeout))
+  return {
+    concurrency: count("bulkhead.concurrency", bulkhead.concurrency, defaults.bulkhead.concurrency, 1, 100_000),
+    queue: count("bulkhead.queue", bulkhead.queue, defaults.bulkhead.queue, 0, 1_000_000),
+    queueMillis: within("bulkhead.queueTimeout", bulkhead.queueTimeout, queueMillis, "deadline", deadlineMillis)
+  }
+}
+
+const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
+  const time = timeouts(policy)
+  if (policy.schedule !== undefined && policy.backoff !== undefined) {
+    throw new Broken("backoff", "must be left out when schedule is given: the schedule decides the delays")
+  }
+  const rateWait = millis("rateWait", policy.rateWait, ms(defaults.rateWait))
+  return {
+    ...time,
+    attempts: count("attempts", policy.attempts, defaults.attempts, 1, 20),
+    backoff: backoff(policy),
+    schedule: policy.schedule,
+    hintCapMillis: millis("hintCap", policy.hintCap, ms(defaults.hintCap)),
+    breaker: breaker(policy),
+    bulkhead: bulkhead(policy, time.deadlineMillis),
+    rateWaitMillis: within("rateWait", policy.rateWait, rateWait, "deadline", time.deadlineMillis),
+    maxBodyBytes: count("maxBodyBytes", policy.maxBodyBytes, defaults.maxBodyBytes, 1, 2 ** 31)
+  }
+}
+
+/**
+ * The policy with every default filled in, or the first field that breaks a rule. `owner` is named in the error.
+ * @category constructors @since 0.1.0
+ */
+export const resolve = (owner: string, policy: CallPolicy): Result.Result<ResolvedPolicy, CallPolicyError> => {
+  try {
+    return Result.succeed(resolveOrThrow(policy))
+  } catch (error) {
+    if (error instanceof Broken)
+      return Result.fail(new CallPolicyError({ owner, field: error.field, rule: error.rule }))
+    throw error
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * The static description of a third party, written once: from it come the typed client, the simulated provider and the operator's papers. @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type { HttpApi } from "../vocabulary/Platform.ts"
+import type { Auth, Environment } from "./Auth.ts"
+import type { CallPolicy } from "./CallPolicy.ts"
+import type { ErrorTable } from "./ErrorTable.ts"
+
+/** How many requests the provider lets through, per connection. @category models @since 0.1.0 */
+export interface RateLimit {
+  /** Requests in a window; a number for both environments, or one for each. */
+  readonly limit: number | { readonly [E in Environment]: number }
+  readonly window: Duration.Input
+  /** Requests that may leave at once after a quiet time. Default a tenth of the limit, at least 1. */
+  readonly burst?: number | undefined
+}
+
+/** @category models @since 0.1.0 */
+export interface ProviderOptions<Api> {
+  readonly api: Api
+  /** Base URL of each environment: https, or http on loopback. */
+  readonly environments: { readonly [E in Environment]: string }
+  readonly auth: Auth
+  /** The API version that this declaration was written against, pinned by a header. Default none. */
+  readonly version?: { readonly header: string; readonly value: string } | undefined
+  readonly errors?: ErrorTable | undefined
+  readonly rate?: RateLimit | undefined
+  /** Response header with the provider's id of a request, such as `Request-Id`. Default `x-request-id`. */
+  readonly requestIdHeader?: string | undefined
+  /** Whether `traceparent` is sent (W3C Trace Context). Default false: trace ids are nobody's business. */
+  readonly traceContext?: boolean | undefined
+  /** Policy of all operations, over the defaults; an endpoint overrides it with `Operation.policy`. */
+  readonly policy?: CallPolicy | undefined
+  /** What is secret beside the built-in: names of fields and parameters, and shapes of secrets. */
+  readonly redaction?:
+    | { readonly fields?: ReadonlyArray<string> | undefined; readonly patterns?: ReadonlyArray<RegExp> | undefined }
+    | undefined
+  /** A cheap safe operation, `group.endpoint`, that shows the link works: for health, go-live and the first request. Default none. */
+  readonly probe?: string | undefined
+}
+
+/** @category models @since 0.1.0 */
+export interface Provider<Name extends string, Api> extends ProviderOptions<Api> {
+  readonly name: Name
+}
+
+/** Any provider, its types left out. @category models @since 0.1.0 */
+export interface Any extends Provider<string, HttpApi.Constraint> {}
+
+const isLoopback = (hostname: string): boolean =>
+  hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/u.test(hostname)
+
+/** Whether credentials may travel to a URL: https, or http on loopback (SAFE-8). @category guards @since 0.1.0 */
+export const isSecure = (url: URL): boolean =>
+  url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname))
+
+/**
+ * Declares a provider. Throws a `RangeError` for a name that is not a lower-case word, since it stands in metrics, and for a base URL that is not
+ * https. @category constructors @since 0.1.0
+ */
+export const make = <const Name extends string, Api extends HttpApi.Constraint>(
+  name: Name,
+  options: ProviderOptions<Api>
+): Provider<Name, Api> => {
+  if (!/^[a-z][a-z0-9-]{0,39}$/u.test(name))
+    throw new RangeError(`Provider.make: name must be a lower-case word of at most 40 characters, got "${name}"`)
+  for (const [environment, url] of Object.entries(options.environments)) {
+    if (!URL.canParse(url) || !isSecure(new URL(url)))
+      throw new RangeError(`Provider.make: environments.${environment} of ${name} must be an https URL, got "${url}"`)
+  }
+  return { ...options, name }
+}

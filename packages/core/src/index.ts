@@ -1,0 +1,21 @@
+/**
+ * Breakwater: a provider is declared once, and its calls are protected. Each module is also an import path of its own, `@breakwater/core/Call`. @since 0.1.0
+ */
+export * as Auth from "./definition/Auth.ts"
+export * as Call from "./call/Call.ts"
+export * as CallPolicy from "./definition/CallPolicy.ts"
+export * as Client from "./call/Client.ts"
+export * as CredentialSource from "./store/CredentialSource.ts"
+export * as ErrorTable from "./definition/ErrorTable.ts"
+export * as FatalReason from "./vocabulary/FatalReason.ts"
+export * as Form from "./definition/Form.ts"
+export * as Health from "./operate/Health.ts"
+export * as Idempotency from "./policy/Idempotency.ts"
+export * as Operation from "./definition/Operation.ts"
+export * as Provider from "./definition/Provider.ts"
+export * as ProviderError from "./vocabulary/ProviderError.ts"
+export * as Redaction from "./vocabulary/Redaction.ts"
+export * as Retry from "./policy/Retry.ts"
+export * as RetryableReason from "./vocabulary/RetryableReason.ts"
+export * as Safety from "./vocabulary/Safety.ts"
+export * as Telemetry from "./vocabulary/Telemetry.ts"

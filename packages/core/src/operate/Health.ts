@@ -1,0 +1,22 @@
+/**
+ * How the providers are, as JSON for a `/health` route (OBS-5): circuits, budgets and the last failure of every open connection. @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { ConnectionHealth } from "../store/Connections.ts"
+import { Connections } from "../store/Connections.ts"
+
+/** @category models @since 0.1.0 */
+export interface HealthReport {
+  /** `ok`, or `degraded` while a circuit is not closed. */
+  readonly status: "ok" | "degraded"
+  readonly connections: ReadonlyArray<ConnectionHealth>
+}
+
+/** The state of now. Holds no secret and nothing of an answer but its status. @category inspection @since 0.1.0 */
+export const snapshot: Effect.Effect<HealthReport> = Effect.gen(function* () {
+  const open = yield* Connections
+  const now = yield* Clock.currentTimeMillis
+  const connections = [...open].flatMap((observed) => observed.health(now))
+  return { status: connections.every(({ circuit }) => circuit.state === "closed") ? "ok" : "degraded", connections }
+})

@@ -1,0 +1,60 @@
+/**
+ * Bounds how many attempts run at once and how many wait, first come, first served (SAFE-7). @since 0.1.0
+ */
+
+/** Who holds or awaits a slot. `slot` is set in the same instant in which the slot is given, so that an interruption cannot lose it. @category models @since 0.1.0 */
+export interface SlotHolder {
+  slot: boolean
+}
+
+interface Waiter {
+  readonly holder: SlotHolder
+  readonly granted: () => void
+}
+
+/** @category models @since 0.1.0 */
+export class Bulkhead {
+  inFlight = 0
+  private readonly waiters = new Set<Waiter>()
+  private readonly concurrency: number
+  private readonly queue: number
+
+  constructor(options: { readonly concurrency: number; readonly queue: number }) {
+    this.concurrency = options.concurrency
+    this.queue = options.queue
+  }
+
+  get waiting(): number {
+    return this.waiters.size
+  }
+
+  /** Gives a slot if one is free and nobody waits for it. */
+  tryAcquire(holder: SlotHolder): boolean {
+    if (this.inFlight >= this.concurrency || this.waiters.size > 0) return false
+    this.inFlight++
+    holder.slot = true
+    return true
+  }
+
+  /** Joins the queue; returns how to leave it, or `undefined` when it is full. `granted` runs once, when `holder` has the slot. */
+  join(holder: SlotHolder, granted: () => void): (() => void) | undefined {
+    if (this.waiters.size >= this.queue) return undefined
+    const waiter = { holder, granted }
+    this.waiters.add(waiter)
+    return () => void this.waiters.delete(waiter)
+  }
+
+  /** Gives a slot back, to the one who has waited longest. Does nothing for a holder without one. */
+  release(holder: SlotHolder): void {
+    if (!holder.slot) return
+    holder.slot = false
+    const next = this.waiters.values().next()
+    if (next.done === true) {
+      this.inFlight--
+      return
+    }
+    this.waiters.delete(next.value)
+    next.value.holder.slot = true
+    next.value.granted()
+  }
+}

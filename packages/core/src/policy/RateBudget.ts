@@ -1,0 +1,79 @@
+/**
+ * The quota of one connection: a declared rate that is never exceeded, and what answers tell, obeyed before a 429 comes (RATE-1 to RATE-3). One number
+ * for the declared rate (the generic cell rate algorithm), two for the provider's own window. A pure state machine; waiting is the caller's.
+ * @see https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3 for `Retry-After`
+ * @since 0.1.0
+ */
+import type { Quota } from "../definition/Dialect.ts"
+
+/** @category models @since 0.1.0 */
+export interface DeclaredRate {
+  readonly limit: number
+  readonly windowMillis: number
+  readonly burst: number
+}
+
+/** Waiters of one budget; more are refused. @category constants @since 0.1.0 */
+export const maxWaiting = 256
+
+/** @category models @since 0.1.0 */
+export class RateBudget {
+  waiting = 0
+  private readonly spacing: number
+  private readonly tolerance: number
+  /** When the tokens that were taken so far are all earned back: the theoretical arrival time. */
+  private arrival = 0
+  private remaining = Number.POSITIVE_INFINITY
+  private resetAt = 0
+  private blockedUntil = 0
+
+  constructor(rate: DeclaredRate | undefined) {
+    this.spacing = rate === undefined ? 0 : rate.windowMillis / rate.limit
+    this.tolerance = rate === undefined ? 0 : this.spacing * rate.burst
+  }
+
+  /** Milliseconds until `cost` tokens can be had; 0 if they can be had now. Takes nothing. */
+  peek(cost: number, now: number): number {
+    if (this.resetAt <= now) this.remaining = Number.POSITIVE_INFINITY
+    const byWindow = this.remaining < cost ? this.resetAt - now : 0
+    return Math.max(0, this.blockedUntil - now, byWindow, this.byRate(cost, now))
+  }
+
+  private byRate(cost: number, now: number): number {
+    return this.spacing === 0 ? 0 : Math.max(this.arrival, now) + cost * this.spacing - this.tolerance - now
+  }
+
+  /** Takes the tokens, now or ahead of time: returns the milliseconds to wait for them, or `undefined` if that is more than `longest`; then nothing is taken. */
+  reserve(cost: number, now: number, longest: number): number | undefined {
+    const wait = this.peek(cost, now)
+    if (wait > longest) return undefined
+    this.remaining -= cost
+    // Counted from when they will be sent, so that those who waited for a window do not leave it in one burst.
+    if (this.spacing > 0) this.arrival = Math.max(this.arrival, now + wait - this.tolerance) + cost * this.spacing
+    return wait
+  }
+
+  /** Gives tokens back that were not spent: the call was refused or interrupted before it was sent. */
+  refund(cost: number): void {
+    this.remaining += cost
+    if (this.spacing > 0) this.arrival -= cost * this.spacing
+  }
+
+  /** Learns from an answer, only downward: a provider that grants more than we know of changes nothing. */
+  learn(quota: Quota, now: number): void {
+    if (this.resetAt > now && quota.remaining >= this.remaining) return
+    this.remaining = quota.remaining
+    this.resetAt = now + quota.resetMillis
+  }
+
+  /** The provider asked to wait: nothing leaves before that. The caller has capped the wait. */
+  block(millis: number, now: number): void {
+    this.blockedUntil = Math.max(this.blockedUntil, now + millis)
+  }
+
+  /** What a snapshot shows: tokens left of the provider's window, if it tells, and milliseconds until one can be had. */
+  snapshot(now: number): { readonly remaining: number | null; readonly waitMillis: number; readonly waiting: number } {
+    const waitMillis = this.peek(1, now)
+    return { remaining: Number.isFinite(this.remaining) ? this.remaining : null, waitMillis, waiting: this.waiting }
+  }
+}

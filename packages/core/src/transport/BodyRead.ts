@@ -1,0 +1,80 @@
+/**
+ * Reads a body inside the attempt, never more than the limit. A short one whose length is announced is read at once; any other chunk by chunk, so that
+ * each chunk starts the silence anew and a body without end is cut off. @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { HttpClientError, HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
+
+/** The body is larger than the policy's `maxBodyBytes`. @category errors @since 0.1.0 */
+export class BodyTooLarge extends Data.TaggedError("@breakwater/core/BodyRead/BodyTooLarge")<{
+  readonly limit: number
+  readonly status: number
+}> {
+  override readonly message = `body larger than ${this.limit} bytes`
+}
+
+/** A body of at most this many bytes, announced by `Content-Length`, must arrive within one silence timeout. @category constants @since 0.1.0 */
+export const readAtOnce = 64 * 1024
+
+const isBodiless = (method: string, status: number): boolean =>
+  method === "HEAD" || status === 204 || status === 205 || status === 304
+
+const announcedLength = (header: string | undefined): number | undefined =>
+  header !== undefined && /^\d{1,15}$/u.test(header) ? Number(header) : undefined
+
+const joined = (chunks: ReadonlyArray<Uint8Array>, length: number): ArrayBuffer => {
+  const bytes = new Uint8Array(length)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset)
+    offset += chunk.length
+  }
+  return bytes.buffer
+}
+
+/** Whoever is told of each chunk. @category models @since 0.1.0 */
+export interface Listener {
+  heard(): void
+}
+
+/** Whether the body is known to be empty, whatever the headers say. @category guards @since 0.1.0 */
+export const isEmpty = (
+  request: HttpClientRequest.HttpClientRequest,
+  source: HttpClientResponse.HttpClientResponse
+): boolean => isBodiless(request.method, source.status)
+
+/** The bytes of a body: at once if it is short and its length is announced, else chunk by chunk. @category constructors @since 0.1.0 */
+export const read = (
+  source: HttpClientResponse.HttpClientResponse,
+  limit: number,
+  listener: Listener
+): Effect.Effect<ArrayBuffer, HttpClientError.HttpClientError | BodyTooLarge> => {
+  const announced = announcedLength(source.headers["content-length"])
+  if (announced !== undefined && announced > limit)
+    return Effect.fail(new BodyTooLarge({ limit, status: source.status }))
+  return announced !== undefined && announced <= readAtOnce ? source.arrayBuffer : readChunks(source, limit, listener)
+}
+
+const readChunks = (source: HttpClientResponse.HttpClientResponse, limit: number, listener: Listener) =>
+  Effect.suspend(() => {
+    const chunks: Array<Uint8Array> = []
+    let length = 0
+    const chunk = (bytes: Uint8Array) => {
+      length += bytes.length
+      if (length > limit) return Effect.fail(new BodyTooLarge({ limit, status: source.status }))
+      listener.heard()
+      chunks.push(bytes)
+      return Effect.void
+    }
+    return Effect.map(Stream.runForEach(emptyBodyIsEmpty(source.stream), chunk), () => joined(chunks, length))
+  })
+
+/** Some transports fail with `EmptyBodyError` where others give a stream without elements. */
+const emptyBodyIsEmpty = (stream: Stream.Stream<Uint8Array, HttpClientError.HttpClientError>) =>
+  Stream.catchIf(
+    stream,
+    (error) => error.reason._tag === "EmptyBodyError",
+    () => Stream.empty
+  )
