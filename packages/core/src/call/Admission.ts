@@ -78,7 +78,8 @@ const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: A
   }
   if (Option.isNone(outcome.success)) return deadlineExceeded(call)
   call.credential = outcome.success.value
-  return undefined
+  const open = call.lane.circuit.peek(nowOf(fiber))
+  return open > 0 ? circuitOpen(open) : undefined
 })
 
 /** Takes a rate token, ahead of time if need be, and waits until it is good. A wait that does not fit is refused now. */
@@ -141,7 +142,7 @@ const round = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   if (open > 0) return circuitOpen(open)
   if (!credentialReady(call)) {
     const refused = yield* awaitCredential(call, fiber)
-    return refused ?? "again"
+    if (refused !== undefined) return refused
   }
   const limited = yield* awaitRate(call, fiber)
   if (limited !== undefined) return limited
@@ -164,10 +165,14 @@ export const wait = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFi
     if (outcome === "again") continue
     if (outcome !== undefined) return outcome
     const now = nowOf(fiber)
-    call.ticket = call.lane.circuit.admit(now)
-    if (call.ticket !== 0) return undefined
+    call.ticket = now < call.deadlineAt ? call.lane.circuit.admit(now) : 0
+    if (call.ticket !== 0) {
+      // A newer one may have come while the call waited.
+      credentialReady(call)
+      return undefined
+    }
     const open = call.lane.circuit.peek(now)
     call.release(now)
-    return circuitOpen(open)
+    return now < call.deadlineAt ? circuitOpen(open) : deadlineExceeded(call)
   }
 })

@@ -13,6 +13,7 @@ import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { refusal, unanswered } from "../vocabulary/AttemptFailure.ts"
 import * as Fatal from "../vocabulary/FatalReason.ts"
 import { HttpClientError } from "../vocabulary/Platform.ts"
+import type { Redaction } from "../vocabulary/Redaction.ts"
 import { failureCode, safeCause } from "../vocabulary/Redaction.ts"
 import * as RetryHint from "../vocabulary/RetryHint.ts"
 import * as Retryable from "../vocabulary/RetryableReason.ts"
@@ -33,12 +34,19 @@ const fatals = {
   Rejected: Fatal.Rejected
 }
 
+const words = /^[a-z]+(?:[_.-][a-z]+)*$/iu
+
+/** A code is the provider's words: taken as it is where it is made of words, and sanitised where it could be anything. */
+const shownCode = (code: string | undefined, redaction: Redaction): string | undefined =>
+  code === undefined || words.test(code) ? code : redaction.text(code, 128)
+
 const reasonOf = (
   verdict: Verdict,
   status: number,
-  hintMillis: number | undefined
+  hintMillis: number | undefined,
+  redaction: Redaction
 ): Retryable.RetryableReason | Fatal.FatalReason => {
-  const answer = { status, code: verdict.code }
+  const answer = { status, code: shownCode(verdict.code, redaction) }
   switch (verdict.means) {
     case "RateLimited":
       return new Retryable.RateLimited({ ...answer, by: "provider", retryAfter: duration(hintMillis) })
@@ -69,11 +77,13 @@ const failureOf = (
     hintMillis: RetryHint.fromHeaders(response.headers, now),
     replayed: replayed !== undefined && response.headers[replayed.toLowerCase()] === "true",
     status: response.status,
-    requestId: response.headers[call.connection.requestIdHeader]?.slice(0, 128),
+    requestId: call.connection.requestIdOf(response.headers),
     excerpt: response.bytes.length === 0 ? undefined : call.connection.options.redaction.body(response.content),
     cause: undefined
   }
 }
+
+const nothing = new Uint8Array(0)
 
 /** A resent DELETE that meets "not found" has done its work: the first one did it, and its answer was lost. */
 const isLostDelete = (call: RunningCall, status: number): boolean =>
@@ -83,7 +93,8 @@ const isLostDelete = (call: RunningCall, status: number): boolean =>
   (call.operation.declared?.emptySuccess ?? true)
 
 const asDeleted = (call: RunningCall, response: BufferedResponse): void => {
-  call.answer = new BufferedResponse(response.request, { status: 204, headers: response.headers }, new Uint8Array(0))
+  const [status = 204] = call.operation.declared?.success.keys() ?? []
+  call.answer = new BufferedResponse(response.request, { status, headers: response.headers }, nothing)
 }
 
 const ofFailedStatus = (call: RunningCall, response: BufferedResponse, now: number): AttemptFailure | undefined => {
@@ -94,14 +105,14 @@ const ofFailedStatus = (call: RunningCall, response: BufferedResponse, now: numb
     headers: response.headers,
     body: parsed._tag === "Json" ? parsed.value : undefined
   })
-  if (!verdict.explicit && parsed._tag === "Json" && call.operation.declared?.error.has(status) === true)
-    return undefined
+  const declared = call.operation.declared?.error.get(status)
+  if (!verdict.explicit && declared !== undefined && (declared !== "json" || parsed._tag === "Json")) return undefined
   if (isLostDelete(call, status)) {
     asDeleted(call, response)
     return undefined
   }
   const hintMillis = RetryHint.fromHeaders(response.headers, now)
-  const reason = reasonOf(verdict, status, hintMillis)
+  const reason = reasonOf(verdict, status, hintMillis, call.connection.options.redaction)
   if (reason._tag === "RateLimited" && hintMillis !== undefined)
     call.connection.rate.block(Math.min(hintMillis, call.policy.hintCapMillis), now)
   const sent = Fatal.isFatalReason(reason) || verdict.refusedBeforeWork ? "refused" : "unknown"
@@ -139,23 +150,40 @@ export const ofResponse = (call: RunningCall, response: BufferedResponse, now: n
   return ofFailedStatus(call, response, now)
 }
 
-/** Codes of failures in which no request reached the provider: no name, no connection, no TLS. */
-const notSent =
-  /^(?:ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_NONAME|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|CERT_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|UNABLE_TO_.*|ERR_TLS_.*|ERR_SSL_.*)$/u
+/** Codes of failures in which no request reached the provider: no name, no connection, no TLS. A damaged TLS record comes later. */
+const unconnected =
+  /^(?:ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_NONAME|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|CERT_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|UNABLE_TO_.*|ERR_TLS_.*|ERR_SSL_(?!.*(?:BAD_RECORD|DECRYPTION|INTERNAL_ERROR)).*)$/u
+
+/** What the system was doing, however deep a client hid it: reading and writing happen on a connection that stood. */
+const syscallOf = (u: unknown, depth = 0): unknown => {
+  if (!Predicate.isObject(u) || depth > 4) return undefined
+  const { cause, syscall } = u as { readonly syscall?: unknown; readonly cause?: unknown }
+  return syscall ?? syscallOf(cause, depth + 1)
+}
+
+const isNotSent = (code: string, error: unknown): boolean => {
+  if (!unconnected.test(code)) return false
+  const syscall = syscallOf(error)
+  return syscall !== "read" && syscall !== "write"
+}
 
 const connectTimeout = new Set(["UND_ERR_CONNECT_TIMEOUT"])
 
+/** An answer whose body is beyond the limit: of a failure the status says enough, a success cannot be read. */
+const ofTooLarge = (call: RunningCall, { limit, status }: BodyTooLarge, now: number): AttemptFailure | undefined => {
+  const reason = new Fatal.ResponseInvalid({ status, path: "", expected: `at most ${limit} bytes` })
+  const { request, source } = call
+  if (request === undefined || source === undefined) return { ...refusal(reason), sent: "unknown", status }
+  const headed = new BufferedResponse(request, source, nothing)
+  if (status >= 400) return ofResponse(call, headed, now)
+  learn(call, headed, now)
+  return failureOf(call, headed, now, { reason, sent: "unknown", unhealthy: false })
+}
+
 /** What a failure of the transport came to. @category classification @since 0.1.0 */
-export const ofFailure = (call: RunningCall, error: unknown): AttemptFailure => {
+export const ofFailure = (call: RunningCall, error: unknown, now: number): AttemptFailure | undefined => {
   const { redaction } = call.connection.options
-  if (error instanceof BodyTooLarge) {
-    const reason = new Fatal.ResponseInvalid({
-      status: error.status,
-      path: "",
-      expected: `at most ${error.limit} bytes`
-    })
-    return { ...refusal(reason), sent: "unknown", status: error.status }
-  }
+  if (error instanceof BodyTooLarge) return ofTooLarge(call, error, now)
   const cause = safeCause(error, redaction)
   if (
     HttpClientError.isHttpClientError(error) &&
@@ -175,5 +203,5 @@ export const ofFailure = (call: RunningCall, error: unknown): AttemptFailure => 
   const reason = connectTimeout.has(code)
     ? new Retryable.Timeout({ phase: "connect", after: Duration.millis(call.policy.connectMillis) })
     : new Retryable.TransportFailed({ code: redaction.text(code, 64) })
-  return unanswered(reason, { sent: notSent.test(code) ? "no" : "unknown", unhealthy: true, cause })
+  return unanswered(reason, { sent: isNotSent(code, error) ? "no" : "unknown", unhealthy: true, cause })
 }

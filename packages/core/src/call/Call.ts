@@ -4,7 +4,10 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
 import type { CallPolicy, CallPolicyError, ResolvedPolicy } from "../definition/CallPolicy.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
 import * as Operation from "../definition/Operation.ts"
@@ -23,9 +26,11 @@ import * as EffectAttempt from "./EffectAttempt.ts"
 import { Connection } from "./Connection.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import * as Pipeline from "./Pipeline.ts"
-import { RunningCall } from "./RunningCall.ts"
+import { CurrentCall, RunningCall } from "./RunningCall.ts"
 
 export { withDeadline } from "../policy/Deadline.ts"
+export { currentKey } from "./EffectAttempt.ts"
+export type { Classification } from "./EffectAttempt.ts"
 export { refreshLane, withCorrelationId, withPolicy } from "./CallSettings.ts"
 
 /** What is shared by the calls of one origin, when no provider is declared. @category models @since 0.1.0 */
@@ -47,13 +52,29 @@ export interface Options {
   readonly redaction?: Redaction.RedactionOptions | undefined
 }
 
+/** Names of headers and parameters by which apps send secrets that nobody declared. */
+const secretNames = /auth|cookie|key|token|secret|signature|password/iu
+
+/** What the running call's own request carries under such a name: an answer that echoes it must not. */
+const secretsInFlight = (): ReadonlyArray<Redacted.Redacted<string>> => {
+  const request = Fiber.getCurrent()?.getRef(CurrentCall)?.request
+  if (request === undefined) return []
+  const headers = Object.entries(request.headers).filter(([name]) => secretNames.test(name))
+  const query = request.urlParams.params.filter(([name]) => secretNames.test(name))
+  return [
+    ...headers.map(([, value]) => Redacted.make(value.replace(/^(?:bearer|basic)\s+/iu, ""))),
+    ...query.map(([, value]) => (Redacted.isRedacted(value) ? value : Redacted.make(value)))
+  ]
+}
+
 /** Origins that one client keeps state for; of more, the one that was not used for longest is forgotten. @category constants @since 0.1.0 */
 export const maxOrigins = 256
 
 const makeConnection = (
   options: Omit<Options, "idempotencyHeader">,
   policy: ResolvedPolicy,
-  origin: string | undefined
+  origin: string | undefined,
+  salt: number
 ): Connection =>
   new Connection({
     provider: options.provider,
@@ -70,9 +91,13 @@ const makeConnection = (
             windowMillis: Duration.toMillis(options.rate.window),
             burst: options.rate.burst ?? Math.max(1, Math.floor(options.rate.limit / 10))
           },
-    redaction: Redaction.make(options.redaction),
+    redaction: Redaction.make({
+      ...options.redaction,
+      secrets: () => [...(options.redaction?.secrets?.() ?? []), ...secretsInFlight()]
+    }),
     errors: options.errors,
-    headers: { "user-agent": options.userAgent ?? "breakwater" }
+    headers: { "user-agent": options.userAgent ?? "breakwater" },
+    salt
   })
 
 /** The connections of one client, by origin; the least recently used goes first. */
@@ -80,19 +105,27 @@ class Origins implements Connections.Observed {
   private readonly known = new Map<string, Connection>()
   private readonly options: Options
   private readonly policy: ResolvedPolicy
+  private salt: number
 
-  constructor(options: Options, policy: ResolvedPolicy) {
+  constructor(options: Options, policy: ResolvedPolicy, salt: number) {
     this.options = options
     this.policy = policy
+    this.salt = salt
   }
 
   of(origin: string): Connection {
     const found = this.known.get(origin)
-    const connection = found ?? makeConnection(this.options, this.policy, origin)
+    const connection = found ?? this.open(origin)
     if (found !== undefined) this.known.delete(origin)
     else if (this.known.size >= maxOrigins) this.forgetOldest()
     this.known.set(origin, connection)
     return connection
+  }
+
+  /** Each connection counts its calls from one, so each gets a salt of its own. */
+  private open(origin: string): Connection {
+    this.salt = (this.salt + 1 / 8192) % 1
+    return makeConnection(this.options, this.policy, origin, this.salt)
   }
 
   private forgetOldest(): void {
@@ -177,7 +210,7 @@ const makeClient = (
  */
 export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
   const policy = yield* resolved(options)
-  const origins = new Origins(options, policy)
+  const origins = new Origins(options, policy, yield* Random.next)
   yield* Connections.register(origins)
   return makeClient(inner, options, policy, origins)
 })
@@ -208,7 +241,7 @@ export const connect = Effect.fnUntraced(function* (
   options: Pick<Options, "provider" | "policy" | "redaction" | "userAgent" | "rate">
 ) {
   const policy = yield* resolved(options)
-  const connection = makeConnection(options, policy, undefined)
+  const connection = makeConnection(options, policy, undefined, yield* Random.next)
   yield* Connections.register(connection)
   const connected: Connected = { "~connection": connection }
   return connected
@@ -218,7 +251,7 @@ export const connect = Effect.fnUntraced(function* (
 export interface ProtectOptions<S extends Safety.Safety, Name extends string, E> {
   readonly provider: Connected
   readonly operation: Name
-  /** `keyed` requires an idempotency key, which `EffectAttempt.currentKey` gives to the effect. */
+  /** `keyed` requires an idempotency key, which `Call.currentKey` gives to the effect. */
   readonly safety: S
   /** What a failure means; `undefined` for one that is final and handed on as it is. Default: timeouts, errors of ours and transport failures are retried. */
   readonly classify?: ((error: E) => EffectAttempt.Classification | undefined) | undefined

@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Fiber from "effect/Fiber"
-import type { Operation } from "../definition/Operation.ts"
 import type { Fingerprint } from "../policy/Idempotency.ts"
 import { CurrentKey, problemOf } from "../policy/Idempotency.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
@@ -16,9 +15,11 @@ import type { RunningCall } from "./RunningCall.ts"
 
 const marginMillis = Duration.toMillis(Safety.windowMargin)
 
-/** Milliseconds after the first send in which the key may be sent; `undefined` for operations without keys. @category accessors @since 0.1.0 */
-export const keyWindowMillis = (operation: Operation): number | undefined =>
-  operation.keys === undefined ? undefined : Duration.toMillis(operation.keys.window) - marginMillis
+/** Instant after which the key must not be sent; `undefined` without a key, or before it was sent. @category accessors @since 0.1.0 */
+export const keyUntil = (call: RunningCall): number | undefined =>
+  call.key === undefined || call.operation.keys === undefined || call.firstSentAt === undefined
+    ? undefined
+    : call.firstSentAt + Duration.toMillis(call.operation.keys.window) - marginMillis
 
 const fingerprintOf = (request: HttpClientRequest.HttpClientRequest | undefined): Fingerprint => {
   if (request === undefined) return { line: "", body: undefined }

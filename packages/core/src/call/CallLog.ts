@@ -2,15 +2,19 @@
  * What a call leaves behind: one span a call, one an attempt, one log line an attempt, counters and durations. Nothing is made that nobody asked for: spans
  * only with a tracer or a parent span, lines only at an enabled level. @since 0.1.0
  */
+// The result of an attempt fails with whatever its declaration says.
+// @effect-diagnostics anyUnknownInErrorContext:off
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
-import { failureCode } from "../vocabulary/Redaction.ts"
+import { BufferedResponse } from "../transport/BufferedResponse.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
-import { errorCode } from "../vocabulary/ProviderError.ts"
+import { errorCode, isProviderError } from "../vocabulary/ProviderError.ts"
+import { failureCode } from "../vocabulary/Redaction.ts"
 import { attribute } from "../vocabulary/Telemetry.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
@@ -90,9 +94,10 @@ export const endAttempt = (
   end(span, fiber, failure === undefined ? Exit.void : Exit.fail(failure.reason.message))
 }
 
-/** Ends the span of an attempt that was interrupted. @category tracing @since 0.1.0 */
-export const interruptAttempt = (call: RunningCall, fiber: AnyFiber): void => {
-  if (call.attemptSpan !== undefined) end(call.attemptSpan, fiber, Exit.interrupt())
+/** Ends the span of an attempt that was interrupted, or whose wire has a bug. @category tracing @since 0.1.0 */
+export const endUnanswered = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): void => {
+  if (call.attemptSpan !== undefined) end(call.attemptSpan, fiber, exit)
+  call.attemptSpan = undefined
 }
 
 /** Ends the span of the call. @category tracing @since 0.1.0 */
@@ -114,6 +119,10 @@ export const waited = (call: RunningCall, fiber: AnyFiber, what: string, millis:
     millis: Math.round(millis)
   })
 
+/** The provider's id of the last answer. */
+const requestIdOf = ({ answer, connection }: RunningCall): string | undefined =>
+  answer instanceof BufferedResponse ? connection.requestIdOf(answer.headers) : undefined
+
 /** The fields of OBS-1; the timestamp is the logger's. */
 const fields = (
   call: RunningCall,
@@ -124,6 +133,7 @@ const fields = (
 ): Record<string, unknown> => {
   const { provider, service } = call.connection.options
   const span = call.span ?? fiber.cache.span
+  const requestId = failure === undefined ? requestIdOf(call) : failure.requestId
   return {
     service: service ?? "unnamed",
     third_party: provider,
@@ -134,7 +144,7 @@ const fields = (
     correlation_id: call.correlationId,
     attempt: call.attempts,
     ...(status === undefined ? {} : { http_status: status }),
-    ...(failure?.requestId === undefined ? {} : { request_id: failure.requestId }),
+    ...(requestId === undefined ? {} : { request_id: requestId }),
     duration_ms: Math.round(now - call.attemptStartedAt),
     ...(failure === undefined ? {} : { error_code: errorCode(failure.reason), error_message: failure.reason.message }),
     ...(failure?.cause === undefined ? {} : { error_cause: failureCode(failure.cause) ?? failure.cause.message })
@@ -143,19 +153,28 @@ const fields = (
 
 const debugLevels = new Set(["All", "Trace", "Debug"])
 
-/** The line of an attempt that succeeded, at level Debug; `undefined` when that is not enabled. @category logging @since 0.1.0 */
-export const succeeded = (
+/** Whether the lines of attempts that succeeded are wanted. @category guards @since 0.1.0 */
+export const isVerbose = (fiber: AnyFiber): boolean => debugLevels.has(fiber.cache.minimumLogLevel)
+
+/** The result, with the line of the attempt that gave it, at level Debug. What turns out not to fit its schema has a line of its own. @category logging @since 0.1.0 */
+export const answered = (
   call: RunningCall,
   fiber: AnyFiber,
   now: number,
-  status: number | undefined
-): Effect.Effect<void> | undefined =>
-  debugLevels.has(fiber.cache.minimumLogLevel)
-    ? Effect.annotateLogs(
-        Effect.logDebug(`${call.operation.name} attempt ${call.attempts} succeeded`),
-        fields(call, fiber, now, status, undefined)
-      )
-    : undefined
+  status: number | undefined,
+  result: Effect.Effect<unknown, unknown>
+): Effect.Effect<unknown, unknown> => {
+  const line = (what: string) =>
+    Effect.annotateLogs(
+      Effect.logDebug(`${call.operation.name} attempt ${call.attempts} ${what}`),
+      fields(call, fiber, now, status, undefined)
+    )
+  return Effect.onExit(result, (exit) => {
+    if (Exit.isSuccess(exit)) return line("succeeded")
+    const error = Cause.findErrorOption(exit.cause)
+    return error._tag === "None" || isProviderError(error.value) ? Effect.void : line("ended with a declared error")
+  })
+}
 
 /** The line of an attempt that failed, at level Warning, with what happens next. @category logging @since 0.1.0 */
 export const failed = (
@@ -170,11 +189,11 @@ export const failed = (
     fields(call, fiber, now, failure.status, failure)
   )
 
-/** The line of a write that its caller interrupted while it was under way: nobody knows what came of it. @category logging @since 0.1.0 */
-export const abandoned = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<void> =>
+/** The line of a write that its caller interrupted when it may have been carried out: nobody knows what came of it. @category logging @since 0.1.0 */
+export const abandoned = (call: RunningCall, fiber: AnyFiber, now: number, underWay: boolean): Effect.Effect<void> =>
   Effect.annotateLogs(
     Effect.logWarning(
-      `${call.operation.name} abandoned: interrupted while attempt ${call.attempts} was under way, outcome unknown`
+      `${call.operation.name} abandoned: interrupted ${underWay ? "while" : "after"} attempt ${call.attempts}${underWay ? " was under way" : ""}, outcome unknown`
     ),
     { ...fields(call, fiber, now, undefined, undefined), event: "abandoned" }
   )

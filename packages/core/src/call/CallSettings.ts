@@ -7,7 +7,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type { CallPolicy, ResolvedPolicy } from "../definition/CallPolicy.ts"
 import { merge } from "../definition/CallPolicy.ts"
@@ -29,7 +28,7 @@ const InRefreshLane = Context.Reference<boolean>("@breakwater/core/CallSettings/
 
 /**
  * Sends this id as `X-Request-ID` with every attempt of the calls inside, and puts it in their log lines, spans and errors. 1 to 128 letters, digits, `.`, `_`,
- * `:` or `-`; another one is refused as `InvalidRequest`. Default: 14 random hex digits a call. @category combinators @since 0.1.0
+ * `:` or `-`; another one is refused as `InvalidRequest`. Default: an id of its own for each call. @category combinators @since 0.1.0
  */
 export const withCorrelationId: {
   (id: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -53,12 +52,6 @@ export const withPolicy: {
  */
 export const refreshLane = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(self, InRefreshLane, true)
-
-/** 53 random bits as 14 hex digits: one draw a call. */
-const randomId = (random: Random.Random): string =>
-  Math.floor(random.nextDoubleUnsafe() * 2 ** 53)
-    .toString(16)
-    .padStart(14, "0")
 
 const idPattern = /^[\w.:-]{1,128}$/u
 
@@ -90,14 +83,7 @@ export const settingsOf = (
   const override = fiber.getRef(Override)
   const policy = override === undefined ? call.operation.policy : overridden(call.operation, override)
   const id = fiber.getRef(CorrelationId)
-  const random = fiber.getRef(Random.Random)
   call.clock = fiber.getRef(Clock.Clock)
-  call.correlationId = id ?? randomId(random)
-  if (policy instanceof InvalidRequest) return policy
-  call.policy = policy
-  const deadlineAt = now + policy.deadlineMillis
-  call.deadlineAt = outerDeadline === undefined ? deadlineAt : Math.min(deadlineAt, outerDeadline)
-  if (fiber.getRef(InRefreshLane)) call.lane = call.connection.refreshes
   if (id !== undefined && !idPattern.test(id)) {
     call.correlationId = "invalid"
     return new InvalidRequest({
@@ -105,6 +91,12 @@ export const settingsOf = (
       detail: "must be 1 to 128 letters, digits, '.', '_', ':' or '-'"
     })
   }
+  call.correlationId = id ?? call.connection.nextId()
+  if (policy instanceof InvalidRequest) return policy
+  const deadlineAt = now + policy.deadlineMillis
+  call.deadlineAt = outerDeadline === undefined ? deadlineAt : Math.max(now, Math.min(deadlineAt, outerDeadline))
+  call.policy = policy
+  if (fiber.getRef(InRefreshLane)) call.lane = call.connection.refreshes
   if (call.connection.options.insecure === true) return Outgoing.insecure
   return call.request === undefined ? undefined : Outgoing.problemOf(call.request)
 }

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { Environment } from "../definition/Auth.ts"
@@ -72,12 +73,22 @@ type MethodsOf<Prefix extends string, Endpoints> = {
     : never
 }
 
+type TopLevel = { readonly topLevel: true }
+
 type GroupsOf<Name extends string, Groups extends HttpApiGroup.Constraint> = {
-  readonly [G in Groups as HttpApiGroup.Identifier<G>]: MethodsOf<
+  readonly [G in Exclude<Groups, TopLevel> as HttpApiGroup.Identifier<G>]: MethodsOf<
     `${Name}.${HttpApiGroup.Identifier<G>}`,
     G["endpoints"]
   >
-}
+} & ([Extract<Groups, TopLevel>] extends [never]
+  ? unknown
+  : AllOf<Extract<Groups, TopLevel> extends infer G extends HttpApiGroup.Constraint ? TopMethods<Name, G> : never>)
+
+type TopMethods<Name extends string, G extends HttpApiGroup.Constraint> = G extends unknown
+  ? (methods: MethodsOf<Name, G["endpoints"]>) => void
+  : never
+
+type AllOf<Union> = [Union] extends [(part: infer All) => void] ? All : never
 
 /** The client of a provider. @category type-level @since 0.1.0 */
 export type Of<P> =
@@ -107,6 +118,8 @@ export interface LayerOptions {
   readonly connection?: string | undefined
   /** In place of the environment's base URL: https, or http on loopback. */
   readonly baseUrl?: string | undefined
+  /** Requests that this account may send in the provider's window. Default: what the provider declares for the environment. */
+  readonly rateLimit?: number | undefined
   /** Over the provider's policy, under the operations' own. */
   readonly policy?: CallPolicy | undefined
   /** The app and a contact, such as `shop/1.4 (ops@shop.example)` (SAFE-14). Its product name is the `service` of log lines. Default `breakwater`. */
@@ -124,9 +137,13 @@ const keyOf = (credential: LayerOptions["credential"]): Redacted.Redacted<string
 const fingerprint = (key: Redacted.Redacted<string>): string =>
   (Hash.string(Redacted.value(key)) >>> 0).toString(16).padStart(8, "0")
 
-const rateOf = (rate: RateLimit | undefined, environment: Environment): DeclaredRate | undefined => {
+const rateOf = (
+  rate: RateLimit | undefined,
+  environment: Environment,
+  own: number | undefined
+): DeclaredRate | undefined => {
   if (rate === undefined) return undefined
-  const limit = typeof rate.limit === "number" ? rate.limit : rate.limit[environment]
+  const limit = own ?? (typeof rate.limit === "number" ? rate.limit : rate.limit[environment])
   return {
     limit,
     windowMillis: Duration.toMillis(rate.window),
@@ -149,9 +166,13 @@ const problemOf = (
   if (options.userAgent !== undefined && (options.userAgent.length > 200 || !product.test(options.userAgent))) {
     return problem("userAgent", 'must be like "shop/1.4 (ops@shop.example)", at most 200 characters')
   }
+  if (options.rateLimit !== undefined && !(options.rateLimit > 0)) return problem("rateLimit", "must be above 0")
   const key = keyOf(options.credential)
   if (key === undefined) return undefined
-  if (Redacted.value(key).trim() === "") return problem("credential", "must not be empty")
+  const secret = Redacted.value(key)
+  if (secret.trim() === "") return problem("credential", "must not be empty")
+  if (secret !== secret.trim() || /\p{Cc}/u.test(secret))
+    return problem("credential", "must not hold control characters, or spaces at its ends")
   const elsewhere = Auth.belongsElsewhere(provider.auth, environment, key)
   return elsewhere === undefined
     ? undefined
@@ -166,7 +187,12 @@ const secretsOf = (source: CredentialSource) => (): ReadonlyArray<Redacted.Redac
 const connectionOf = (
   provider: Any,
   options: LayerOptions,
-  parts: { readonly policy: CallPolicies.ResolvedPolicy; readonly environment: Environment; readonly baseUrl: string }
+  parts: {
+    readonly policy: CallPolicies.ResolvedPolicy
+    readonly environment: Environment
+    readonly baseUrl: string
+    readonly salt: number
+  }
 ) => {
   const source = isSource(options.credential) ? options.credential : CredentialSources.fixed(options.credential)
   const userAgent = options.userAgent ?? "breakwater"
@@ -177,7 +203,7 @@ const connectionOf = (
     origin: new URL(parts.baseUrl).origin,
     service: userAgent.split(/[/ ]/u, 1)[0],
     policy: parts.policy,
-    rate: rateOf(provider.rate, parts.environment),
+    rate: rateOf(provider.rate, parts.environment, options.rateLimit),
     redaction: Redaction.make({ ...provider.redaction, secrets: secretsOf(source) }),
     errors: provider.errors,
     auth: provider.auth,
@@ -187,7 +213,8 @@ const connectionOf = (
       ...(provider.version === undefined ? {} : { [provider.version.header.toLowerCase()]: provider.version.value })
     },
     requestIdHeader: provider.requestIdHeader,
-    traceContext: provider.traceContext
+    traceContext: provider.traceContext,
+    salt: parts.salt
   })
 }
 
@@ -206,7 +233,7 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const written = CallPolicies.merge(provider.policy ?? {}, options.policy ?? {})
   const policy = yield* Effect.fromResult(PolicyRules.resolve(provider.name, written))
   const operations = yield* Effect.fromResult(Operation.ofApi(provider.name, provider.api as HttpApi.Top, written))
-  const connection = connectionOf(provider, options, { policy, environment, baseUrl })
+  const connection = connectionOf(provider, options, { policy, environment, baseUrl, salt: yield* Random.next })
   yield* Connections.register(connection)
   yield* Effect.logInfo(startLine(provider, options, environment, baseUrl))
   const client = yield* HttpClient.HttpClient

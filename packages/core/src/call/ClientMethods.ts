@@ -18,7 +18,7 @@ import * as ResponseDecoding from "./ResponseDecoding.ts"
 import type { AttemptKind } from "./RunningCall.ts"
 import { RunningCall } from "./RunningCall.ts"
 
-type Loose = Record<string, Record<string, (request: unknown) => Effect.Effect<unknown, unknown>>>
+type LooseMethod = (request: unknown) => Effect.Effect<unknown, unknown>
 
 /** A client of Effect's kind whose `execute` is a protected call of one operation. */
 const clientFor = (
@@ -53,17 +53,19 @@ export const make = <P extends Any>(
   Effect.gen(function* () {
     const { baseUrl, client, connection, operations } = options
     const api = provider.api as HttpApi.Top
-    const decoders = ResponseDecoding.ofApi(api)
-    const methods: Loose = {}
-    for (const [path, operation] of operations) {
-      const [group = "", endpoint = ""] = path.split(".", 2)
-      const kind = HttpAttempt.declared(ResponseDecoding.inCall(decoders.get(path) ?? ResponseDecoding.none))
+    const methods: Record<string, LooseMethod> = {}
+    const groups: Record<string, Record<string, LooseMethod>> = {}
+    for (const { decode, endpoint, group, operation, topLevel } of ResponseDecoding.ofApi(api, operations)) {
+      const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode))
       const httpClient = clientFor(connection, operation, kind, client, baseUrl)
-      const generated = yield* HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<
-        (request: unknown) => Effect.Effect<unknown, unknown>
-      >
-      const methodsOfGroup = (methods[group] ??= {})
-      methodsOfGroup[endpoint] = ResponseDecoding.method(connection, operation, generated)
+      const generated = yield* HttpApiClient.endpoint(api, {
+        group,
+        endpoint,
+        httpClient
+      }) as Effect.Effect<LooseMethod>
+      const method = ResponseDecoding.method(connection, operation, generated)
+      if (topLevel) methods[endpoint] = method
+      else (groups[group] ??= {})[endpoint] = method
     }
-    return methods as Client.Of<P>
+    return { ...methods, ...groups } as Client.Of<P>
   })

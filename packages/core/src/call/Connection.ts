@@ -16,6 +16,7 @@ import { RetryBudget, terms } from "../policy/RetryBudget.ts"
 import type { ConnectionHealth, Observed } from "../store/Connections.ts"
 import type { CredentialSource } from "../store/CredentialSource.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
+import type { Headers } from "../vocabulary/Platform.ts"
 import { errorCode } from "../vocabulary/ProviderError.ts"
 import type { Redaction } from "../vocabulary/Redaction.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
@@ -42,6 +43,8 @@ export interface ConnectionOptions {
   readonly headers?: Record<string, string> | undefined
   readonly requestIdHeader?: string | undefined
   readonly traceContext?: boolean | undefined
+  /** From 0 to below 1, drawn when the layer was built: tells the correlation ids of this process from those of others. */
+  readonly salt: number
 }
 
 /** Where calls run side by side: ordinary ones, and the refreshing of a credential, which must never wait for them. @category models @since 0.1.0 */
@@ -109,6 +112,8 @@ export class Connection implements Observed {
   readonly headers: Record<string, string>
   readonly requestIdHeader: string
   readonly errors: ErrorTable
+  private readonly idPrefix: string
+  private calledSoFar = 0
   private lastFailure: ConnectionHealth["lastFailure"] = null
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
 
@@ -120,6 +125,12 @@ export class Connection implements Observed {
     this.headers = options.headers ?? {}
     this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
     this.errors = options.errors ?? {}
+    this.idPrefix = Math.floor(options.salt * 2 ** 52).toString(36)
+  }
+
+  /** A correlation id: what this process drew once, and a count. */
+  nextId(): string {
+    return `${this.idPrefix}-${(++this.calledSoFar).toString(36)}`
   }
 
   /** The bound metrics of an operation. Bounded by the number of operations, which are declared. */
@@ -134,6 +145,12 @@ export class Connection implements Observed {
     })
     this.metricsByOperation.set(operation.name, made)
     return made
+  }
+
+  /** The provider's id of an answer, sanitised: it is the provider's words. */
+  requestIdOf(headers: Headers.Headers): string | undefined {
+    const id = headers[this.requestIdHeader]
+    return id === undefined ? undefined : this.options.redaction.text(id, 128)
   }
 
   failed(operation: Operation, reason: RetryableReason | FatalReason, now: number): void {

@@ -48,21 +48,21 @@ const isTransportError = (error: unknown): boolean =>
   HttpClientError.isHttpClientError(error) && error.reason._tag === "TransportError"
 
 /** Without a classification: our own errors, timeouts and failures of a transport may pass. */
-const byItself = (call: RunningCall, error: unknown): AttemptFailure | undefined => {
+const byItself = (call: RunningCall, error: unknown, now: number): AttemptFailure | undefined => {
   if (error instanceof RetryableError) {
     return failure(call, error, { sent: error.sent, retryAfter: error.retryAfter, unhealthy: false })
   }
   if (Cause.isTimeoutError(error)) return failure(call, error, { sent: "unknown" })
-  return isTransportError(error) ? AnswerReading.ofFailure(call, error) : undefined
+  return isTransportError(error) ? AnswerReading.ofFailure(call, error, now) : undefined
 }
 
 /** Attempts of a protected effect. @category kinds @since 0.1.0 */
 export const kind = <E>(classify: ((error: E) => Classification | undefined) | undefined): AttemptKind => ({
   wire: (call) => call.effect ?? Effect.die(new Error("a protected call without an effect")),
-  classify: (call, exit) => {
+  classify: (call, exit, now) => {
     if (exit._tag === "Success") return undefined
     const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-    if (classify === undefined) return byItself(call, error)
+    if (classify === undefined) return byItself(call, error, now)
     const classification = classify(error as E)
     return classification === undefined ? undefined : failure(call, error, classification)
   },

@@ -7,7 +7,7 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import * as CredentialUse from "../policy/CredentialUse.ts"
@@ -45,8 +45,10 @@ const dressed = (
 ): HttpClientRequest.HttpClientRequest => {
   const { auth } = call.connection.options
   const { credential } = call
+  const agent = request.headers["user-agent"]
   const headers = {
     ...call.connection.headers,
+    ...(agent === undefined ? {} : { "user-agent": agent }),
     "x-request-id": call.correlationId,
     ...keyHeader(call),
     ...traceparent(call)
@@ -61,33 +63,38 @@ const dressed = (
 
 const empty = new Uint8Array(0)
 
-const buffered = (body: ArrayBuffer): BufferedResponse => {
-  const { request, source } = currentCall()
+/** The announced length was the other side's word, so the bound is checked once more. */
+const buffered = (body: ArrayBuffer): Exit.Exit<BufferedResponse, BodyRead.BodyTooLarge> => {
+  const { policy, request, source } = currentCall()
   if (request === undefined || source === undefined) throw new Error("a body without an answer")
-  return new BufferedResponse(request, source, new Uint8Array(body))
+  const limit = policy.maxBodyBytes
+  return body.byteLength > limit
+    ? Exit.fail(new BodyRead.BodyTooLarge({ limit, status: source.status }))
+    : Exit.succeed(new BufferedResponse(request, source, new Uint8Array(body)))
 }
 
 const readBody = (
   call: RunningCall,
   source: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<BufferedResponse, unknown> => {
+  call.heard()
   call.source = source
   const { request } = call
   if (request !== undefined && BodyRead.isEmpty(request, source))
     return Effect.succeed(new BufferedResponse(request, source, empty))
-  return Effect.map(BodyRead.read(source, call.policy.maxBodyBytes, call), buffered)
+  return Effect.flatMap(BodyRead.read(source, call.policy.maxBodyBytes, call), buffered)
 }
 
 /** Hands on an answer, or follows where it points, as far as `Redirect` allows. */
 const received = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<BufferedResponse, unknown> => {
   const call = currentCall()
-  call.heard()
   const answer = readBody(call, response)
   if (response.status < 300 || response.status > 399 || call.client === undefined || call.request === undefined)
     return answer
   return Redirect.follow({
     client: call.client,
-    first: dressed(call, call.request),
+    first: call.request,
+    dress: (request) => dressed(call, request),
     safety: call.operation.safety,
     answer,
     read: (next) => readBody(call, next)
@@ -103,19 +110,16 @@ const send: Effect.Effect<BufferedResponse, unknown> = Effect.updateContext(
   transportSettings
 )
 
-/** A caller of a plain `HttpClient` gets its own answers, with the body in memory. */
-const asItIs = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> => exit
-
 const classify: AttemptKind["classify"] = (call, exit, now) => {
   if (exit._tag === "Success") return AnswerReading.ofResponse(call, exit.value as BufferedResponse, now)
-  return AnswerReading.ofFailure(call, Option.getOrUndefined(Cause.findErrorOption(exit.cause)))
+  return AnswerReading.ofFailure(call, Option.getOrUndefined(Cause.findErrorOption(exit.cause)), now)
 }
 
 /** Attempts of a plain `HttpClient`: whatever the last answer is, it is the result. @category kinds @since 0.1.0 */
 export const plain: AttemptKind = {
   wire: () => send,
   classify,
-  result: (_, exit) => asItIs(exit),
+  result: (call) => Exit.succeed(call.answer),
   lastAnswer: (call) => call.answer
 }
 
@@ -125,5 +129,5 @@ export const declared = (
 ): AttemptKind => ({
   wire: () => send,
   classify,
-  result: (call, exit) => (exit._tag === "Success" ? decode(call, exit.value as BufferedResponse) : exit)
+  result: (call) => decode(call, call.answer as BufferedResponse)
 })

@@ -23,32 +23,28 @@ import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { refusal, unanswered } from "../vocabulary/AttemptFailure.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
+import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import { DeadlineExceeded, Timeout } from "../vocabulary/RetryableReason.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import * as Admission from "./Admission.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
 import { settingsOf } from "./CallSettings.ts"
-import { begin as beginKey } from "./CallKey.ts"
+import { begin as beginKey, keyUntil } from "./CallKey.ts"
 import { afterFailure, anotherAttempt } from "./Recovery.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { CurrentCall, defects, noRandom, nowOf, randomOf, step } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
+const isWrite = (call: RunningCall): boolean => call.operation.safety === "keyed" || call.operation.safety === "unsafe"
+
 /** Ends the call with a refusal of ours: nothing was sent by it. */
 const refuse = (call: RunningCall, failure: AttemptFailure, now: number): Effect.Effect<never, ProviderError> => {
   call.refused = true
   call.lastFailure = failure
-  return Effect.fail(
-    CallErrors.ending(
-      call,
-      failure,
-      call.maybeDone && call.operation.safety === "unsafe" ? "unknown" : "give up",
-      now,
-      undefined
-    )
-  )
+  const next = call.maybeDone && isWrite(call) && isFatalReason(failure.reason) ? "unknown" : "give up"
+  return Effect.fail(CallErrors.ending(call, failure, next, now, keyUntil(call)))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------- one attempt
@@ -69,6 +65,7 @@ const send = step((call, fiber) => {
   call.attemptStartedAt = now
   call.firstSentAt ??= now
   call.expiry = undefined
+  call.answer = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
   return call.span === undefined ? forkWire : Effect.andThen(CallLog.startAttempt(call), forkWire)
 })
@@ -148,12 +145,17 @@ const concludeIn = (
   exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<unknown, unknown> => {
   call.wireFiber = undefined
-  call.lane.bulkhead.release(call)
-  if (call.expiry === undefined && isInterruptedOrDead(exit)) return exit
   const now = nowOf(fiber)
+  if (call.expiry === undefined && isInterruptedOrDead(exit)) {
+    call.release(now)
+    CallLog.endUnanswered(call, fiber, exit)
+    return exit
+  }
   const failure =
     call.expiry === undefined || Exit.isSuccess(exit) ? call.kind.classify(call, exit, now) : expired(call, now)
   settle(call, fiber, failure, now)
+  // After the verdict, since whoever waits for the slot runs at once, and asks the circuit.
+  call.lane.bulkhead.release(call)
   CallLog.endAttempt(call, fiber, statusOf(call.answer, failure), failure)
   if (failure !== undefined) {
     if (failure.sent === "unknown") call.maybeDone = true
@@ -162,8 +164,9 @@ const concludeIn = (
   }
   call.connection.retries.deposit(call.retryPaid)
   const result = call.kind.result(call, exit)
-  const line = CallLog.succeeded(call, fiber, now, statusOf(call.answer, undefined))
-  return line === undefined ? result : Effect.andThen(line, result)
+  return CallLog.isVerbose(fiber)
+    ? CallLog.answered(call, fiber, now, statusOf(call.answer, undefined), result)
+    : result
 }
 
 /** Goes on after a failure: with another attempt, or with the last answer as it is. */
@@ -223,19 +226,22 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   if (outcome === "refused" && reason !== undefined)
     metrics.observe(Telemetry.refusals, fiber.context, { reason: reason._tag })
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
-  if (underWay !== undefined) CallLog.interruptAttempt(call, fiber)
+  if (underWay !== undefined) CallLog.endUnanswered(call, fiber, Exit.interrupt())
   CallLog.endCall(call, fiber, outcome, shown(outcome, exit))
-  return underWay === undefined ? Effect.void : abandon(call, fiber, underWay, now)
+  return outcome === "interrupted" ? abandon(call, fiber, underWay, now) : Effect.void
 }
 
-const isWrite = (call: RunningCall): boolean => call.operation.safety === "keyed" || call.operation.safety === "unsafe"
-
-/** The caller interrupted the call while an attempt was under way: the wire is cut, and of a write it is said that nobody knows. */
-const abandon = (call: RunningCall, fiber: AnyFiber, underWay: AnyFiber, now: number): Effect.Effect<void> => {
-  const cut = Fiber.interrupt(underWay)
-  if (!isWrite(call)) return cut
+/** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
+const abandon = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  underWay: AnyFiber | undefined,
+  now: number
+): Effect.Effect<void> => {
+  const cut = underWay === undefined ? Effect.void : Fiber.interrupt(underWay)
+  if (!isWrite(call) || (underWay === undefined && !call.maybeDone)) return cut
   call.connection.metrics(call.operation).observe(Telemetry.abandoned, fiber.context)
-  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now))
+  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now, underWay !== undefined))
 }
 
 const finish = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {

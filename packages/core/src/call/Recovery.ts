@@ -17,7 +17,7 @@ import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import { CredentialUnavailable } from "../vocabulary/RetryableReason.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import * as CallErrors from "./CallErrors.ts"
-import { keyWindowMillis } from "./CallKey.ts"
+import { keyUntil } from "./CallKey.ts"
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { nowOf } from "./RunningCall.ts"
@@ -28,8 +28,6 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 export const anotherAttempt = Symbol.for("@breakwater/core/Recovery/anotherAttempt")
 
 const isReplayable = (call: RunningCall): boolean => call.request === undefined || call.request.body._tag !== "Stream"
-
-const keyUntil = (call: RunningCall): number | undefined => call.keyUntil(keyWindowMillis(call.operation))
 
 const nextOf = (call: RunningCall, failure: AttemptFailure, now: number): Next =>
   Retry.next(
@@ -108,8 +106,9 @@ const refreshed = Effect.fnUntraced(function* (
   const before = nowOf(fiber)
   call.refreshedFrom = generation
   const outcome = yield* Effect.result(Effect.timeoutOption(refresh(generation), Math.max(0, call.deadlineAt - before)))
-  const metrics = call.connection.metrics(call.operation)
-  metrics.observe(Telemetry.waits, fiber.context, { for: "credential" }, (nowOf(fiber) - before) / 1000)
+  const waited = nowOf(fiber) - before
+  CallLog.waited(call, fiber, "credential", waited)
+  call.connection.metrics(call.operation).observe(Telemetry.waits, fiber.context, { for: "credential" }, waited / 1000)
   if (outcome._tag === "Failure") {
     return refusal(
       outcome.failure.revoked
@@ -147,6 +146,8 @@ export const afterFailure = Effect.fnUntraced(function* (
   }
   const failure = credential ?? original
   call.lastFailure = failure
+  if (failure.reason._tag === "CredentialUnavailable")
+    return yield* giveUp(call, fiber, failure, "no newer credential is to be had")
   const now = nowOf(fiber)
   const next = nextOf(call, failure, now)
   if (next === "final" || next === "unknown") {
@@ -166,6 +167,11 @@ const waitAndRetry = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyF
   if (delay === undefined) return yield* giveUp(call, fiber, failure, "the schedule has ended")
   if (now + delay >= call.deadlineAt)
     return yield* giveUp(call, fiber, failure, `a wait of ${CallLog.inWords(delay)} does not fit the deadline`)
+  const until = call.maybeDone ? keyUntil(call) : undefined
+  if (until !== undefined && now + delay >= until) {
+    const why = `outcome unknown, the key expires within ${CallLog.inWords(delay)}`
+    return yield* end(call, fiber, failure, CallErrors.unknown(call, failure, now), why)
+  }
   const open = call.lane.circuit.peek(now)
   if (open > delay) return yield* giveUp(call, fiber, failure, `the circuit is open for ${CallLog.inWords(open)}`)
   const throttled = failure.reason._tag === "RateLimited"

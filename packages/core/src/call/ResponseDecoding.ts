@@ -11,7 +11,7 @@ import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import type { Operation } from "../definition/Operation.ts"
+import type { BodyKind, Operation } from "../definition/Operation.ts"
 import type { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
@@ -20,6 +20,7 @@ import { HttpApi, HttpApiClient } from "../vocabulary/Platform.ts"
 import type { FatalError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
+import * as CallLog from "./CallLog.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import type { Connection } from "./Connection.ts"
 import { RunningCall, defects, nowOf, step } from "./RunningCall.ts"
@@ -48,37 +49,61 @@ type Schemas = ReadonlyMap<number, readonly [Schema.Top, ...ReadonlyArray<Schema
 
 const jsonDecoders = (
   schemas: Schemas,
+  kinds: ReadonlyMap<number, BodyKind> | undefined,
   options: SchemaParseOptions
 ): ReadonlyMap<number, (json: unknown) => Effect.Effect<unknown, unknown>> =>
   new Map(
-    [...schemas].map(([status, each]) => [
-      status,
-      Schema.decodeUnknownEffect(Schema.Union(each) as unknown as Schema.ConstraintDecoder<unknown>, options)
-    ])
+    [...schemas]
+      .filter(([status]) => kinds?.get(status) === "json")
+      .map(([status, each]) => [
+        status,
+        Schema.decodeUnknownEffect(Schema.Union(each) as unknown as Schema.ConstraintDecoder<unknown>, options)
+      ])
   )
 
 type SchemaParseOptions = Parameters<typeof Schema.decodeUnknownEffect>[1]
 
+/** Where a client has the method of an operation, and what reads its answers. @category models @since 0.1.0 */
+export interface Decoded {
+  readonly group: string
+  readonly endpoint: string
+  /** The method stands in the client itself, not in a group of it. */
+  readonly topLevel: boolean
+  readonly operation: Operation
+  readonly decode: Decode
+}
+
 /** A decoder for each operation: JSON from the value that was parsed already, everything else as the generated client does. @category constructors @since 0.1.0 */
-export const ofApi = (api: HttpApi.Top): ReadonlyMap<string, Decode> => {
-  const decoders = new Map<string, Decode>()
+export const ofApi = (api: HttpApi.Top, operations: ReadonlyMap<string, Operation>): ReadonlyArray<Decoded> => {
+  const decoders: Array<Decoded> = []
   HttpApi.reflect(api, {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const all = Context.getOrUndefined(mergedAnnotations, HttpApi.ParseOptions)
+      const operation = operations.get(
+        group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
+      )
+      if (operation === undefined) return
       const ofSuccess = jsonDecoders(
         successes,
+        operation.declared?.success,
         Context.getOrUndefined(mergedAnnotations, HttpApi.SuccessParseOptions) ?? all
       )
-      const ofError = jsonDecoders(errors, Context.getOrUndefined(mergedAnnotations, HttpApi.ErrorParseOptions) ?? all)
+      const ofError = jsonDecoders(
+        errors,
+        operation.declared?.error,
+        Context.getOrUndefined(mergedAnnotations, HttpApi.ErrorParseOptions) ?? all
+      )
       const generated = generatedDecoder(api, group, endpoint)
-      decoders.set(`${group.identifier}.${endpoint.identifier}`, (response) => {
+      const decode: Decode = (response) => {
         const { parsed, status } = response
         if (parsed._tag !== "Json") return generated(response)
         const error = ofError.get(status)
         if (error !== undefined && status >= 400) return Effect.flatMap(error(parsed.value), Effect.fail)
         return ofSuccess.get(status)?.(parsed.value) ?? generated(response)
-      })
+      }
+      const { topLevel } = group
+      decoders.push({ group: group.identifier, endpoint: endpoint.identifier, topLevel, operation, decode })
     }
   })
   return decoders
@@ -86,9 +111,6 @@ export const ofApi = (api: HttpApi.Top): ReadonlyMap<string, Decode> => {
 
 const generatedDecoder = (api: HttpApi.Top, group: HttpApiGroup.Top, endpoint: HttpApiEndpoint.Top): Decode =>
   HttpApiClient.decodeResponse(api, { group: group.identifier, endpoint: endpoint.identifier }) as unknown as Decode
-
-/** For an operation that is not in its own API, which cannot be. @category constructors @since 0.1.0 */
-export const none: Decode = () => Effect.die(new Error("an operation without a decoder"))
 
 /** The decoder as the pipeline runs it: what does not fit is `ResponseInvalid`, with the answer's status and id. @category combinators @since 0.1.0 */
 export const inCall =
@@ -107,16 +129,21 @@ const drifted = (
   error: Schema.SchemaError
 ): Effect.Effect<never, FatalError> =>
   step((_, fiber) => {
-    const reason = new ResponseInvalid({ status: response.status, ...firstIssue(error) })
-    const requestId = response.headers[call.connection.requestIdHeader]
+    const { redaction } = call.connection.options
+    const { expected, path } = firstIssue(error)
+    const reason = new ResponseInvalid({ status: response.status, path: redaction.text(path, 256), expected })
     const failure = {
       ...refusal(reason),
       status: response.status,
-      requestId,
-      excerpt: call.connection.options.redaction.body(response.content)
+      requestId: call.connection.requestIdOf(response.headers),
+      excerpt: redaction.body(response.content)
     }
+    const now = nowOf(fiber)
     call.lastFailure = failure
-    return Effect.fail(CallErrors.fatal(call, failure, reason, nowOf(fiber)))
+    return Effect.andThen(
+      CallLog.failed(call, fiber, now, failure, "final"),
+      Effect.fail(CallErrors.fatal(call, failure, reason, now))
+    )
   })
 
 const idle = HttpAttempt.declared(identity as never)

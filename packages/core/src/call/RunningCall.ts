@@ -99,11 +99,6 @@ export class RunningCall implements SlotHolder {
     this.lane = options.connection.calls
   }
 
-  /** Instant after which the key must not be sent; `undefined` without a key, or before it was sent. */
-  keyUntil(windowMillis: number | undefined): number | undefined {
-    return windowMillis === undefined || this.firstSentAt === undefined ? undefined : this.firstSentAt + windowMillis
-  }
-
   /** A byte came. */
   heard(): void {
     this.timer.heard(this.clock?.currentTimeMillisUnsafe() ?? 0)
@@ -115,11 +110,12 @@ export class RunningCall implements SlotHolder {
       this.connection.rate.refund(this.tokens)
       this.tokens = 0
     }
-    this.lane.bulkhead.release(this)
     if (this.ticket !== 0) {
       this.lane.circuit.settle(this.ticket, "ignored", now, noRandom)
       this.ticket = 0
     }
+    // Last, since whoever waits for the slot runs at once, and asks the circuit.
+    this.lane.bulkhead.release(this)
   }
 }
 

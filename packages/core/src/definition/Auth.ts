@@ -43,6 +43,9 @@ export const query = (name: string, options?: KeyPatterns): Auth => ({
 /** `Authorization: Basic`, from a secret of the form `user:password` (RFC 7617). @category constructors @since 0.1.0 */
 export const basic = (options?: KeyPatterns): Auth => ({ place: { _tag: "Basic" }, keys: options?.keys ?? {} })
 
+/** `search` and not `test`, which remembers a place in a pattern that is global. */
+const fits = (pattern: RegExp, secret: string): boolean => secret.search(pattern) >= 0
+
 /** The environment whose pattern a key fits, when it is not `environment`; `undefined` if the key may be used there. @category guards @since 0.1.0 */
 export const belongsElsewhere = (
   auth: Auth,
@@ -52,6 +55,7 @@ export const belongsElsewhere = (
   const other = environment === "sandbox" ? "production" : "sandbox"
   const secret = Redacted.value(key)
   const here = auth.keys[environment]
-  if (here !== undefined && here.test(secret)) return undefined
-  return auth.keys[other]?.test(secret) === true ? other : undefined
+  if (here !== undefined && fits(here, secret)) return undefined
+  const there = auth.keys[other]
+  return there !== undefined && fits(there, secret) ? other : undefined
 }

@@ -3,6 +3,7 @@
  * its default, which bends to the fields that are given: a deadline of 3 s makes the attempt timeout 3 s, not a contradiction. @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { BackoffSchedule } from "../vocabulary/AttemptFailure.ts"
 
@@ -58,7 +59,7 @@ export interface CallPolicy {
   readonly connectTimeout?: Duration.Input | undefined
   /** Requests sent at most, the first included, 1 to 20. An unsafe operation is sent again only after it was refused before work. Default 4. */
   readonly attempts?: number | undefined
-  /** Delays between attempts, ignored when `schedule` is given. */
+  /** Delays between attempts; not to be given together with `schedule`. */
   readonly backoff?: Backoff | undefined
   /** Replaces the delays: gets each failed attempt, gives the wait. The provider's hint stays a floor. Default full jitter over `backoff`. */
   readonly schedule?: BackoffSchedule | undefined
@@ -173,13 +174,52 @@ const mergePart = <T extends object>(base: T | undefined, override: T | undefine
 const given = <T extends object>(part: T): Partial<T> =>
   Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined)) as Partial<T>
 
-/** The second policy over the first, field by field, also inside `backoff`, `breaker` and `bulkhead`. @category combinators @since 0.1.0 */
+/** Fields and what each must not be longer than. */
+const bounds = [
+  ["attemptTimeout", "deadline"],
+  ["silenceTimeout", "attemptTimeout"],
+  ["silenceTimeout", "deadline"],
+  ["connectTimeout", "attemptTimeout"],
+  ["connectTimeout", "deadline"],
+  ["rateWait", "deadline"]
+] as const
+
+const isLonger = (input: Duration.Input, limit: Duration.Input): boolean => {
+  const [a, b] = [Duration.fromInput(input), Duration.fromInput(limit)]
+  return Option.isSome(a) && Option.isSome(b) && Duration.isGreaterThan(a.value, b.value)
+}
+
+/** The base with the times that an override makes impossible shortened to what it allows: whoever shortens the attempt does not contradict a longer silence that somebody else wrote. */
+const bent = (base: CallPolicy, override: CallPolicy): CallPolicy => {
+  const result: { -readonly [K in keyof CallPolicy]: CallPolicy[K] } = { ...base }
+  for (const [field, limit] of bounds) {
+    const [written, shorter] = [result[field], override[limit]]
+    if (override[field] === undefined && written !== undefined && shorter !== undefined && isLonger(written, shorter))
+      result[field] = shorter
+  }
+  const wait = result.bulkhead?.queueTimeout
+  if (
+    override.bulkhead?.queueTimeout === undefined &&
+    wait !== undefined &&
+    override.deadline !== undefined &&
+    isLonger(wait, override.deadline)
+  ) {
+    result.bulkhead = { ...result.bulkhead, queueTimeout: override.deadline }
+  }
+  return result
+}
+
+/**
+ * The second policy over the first, field by field, also inside `backoff`, `breaker` and `bulkhead`. A time of the first that is longer than what the second allows bends to
+ * it. @category combinators @since 0.1.0
+ */
 export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
-  ...base,
+  ...bent(base, override),
   ...given(override),
-  backoff: mergePart(base.backoff, override.backoff),
+  backoff: override.schedule === undefined ? mergePart(base.backoff, override.backoff) : override.backoff,
+  schedule: override.schedule ?? (override.backoff === undefined ? base.schedule : undefined),
   breaker: mergePart(base.breaker, override.breaker),
-  bulkhead: mergePart(base.bulkhead, override.bulkhead)
+  bulkhead: mergePart(bent(base, override).bulkhead, override.bulkhead)
 })
 
 /** What `explain` reads: a declared operation has it. @category models @since 0.1.0 */

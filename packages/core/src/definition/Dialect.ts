@@ -24,6 +24,10 @@ const whole = (text: string | undefined): number | undefined => {
 const bounded = (remaining: number, resetMillis: number): Quota | undefined =>
   resetMillis >= 0 && resetMillis <= longestMillis ? { remaining, resetMillis } : undefined
 
+/** Less is left, or as little for longer. */
+const isTighter = (a: Quota, b: Quota): boolean =>
+  a.remaining < b.remaining || (a.remaining === b.remaining && a.resetMillis > b.resetMillis)
+
 /** `RateLimit: "default";r=50;t=30`: the tightest of its policies. */
 const ofStructuredField = (field: string): Quota | undefined => {
   let tightest: Quota | undefined
@@ -34,7 +38,7 @@ const ofStructuredField = (field: string): Quota | undefined => {
     if (typeof remaining !== "number" || typeof reset !== "number" || !Number.isInteger(remaining) || remaining < 0)
       continue
     const quota = bounded(remaining, reset * 1000)
-    if (quota !== undefined && (tightest === undefined || quota.remaining < tightest.remaining)) tightest = quota
+    if (quota !== undefined && (tightest === undefined || isTighter(quota, tightest))) tightest = quota
   }
   return tightest
 }

@@ -24,8 +24,8 @@ export interface Rule {
   readonly status?: number | ReadonlyArray<number> | undefined
   /** The provider's error code, as read by `code` of the table. */
   readonly code?: string | ReadonlyArray<string> | undefined
-  /** A response header that must have this value. */
-  readonly header?: { readonly name: string; readonly value: string } | undefined
+  /** A response header that must be there, with this value if one is given. */
+  readonly header?: { readonly name: string; readonly value?: string | undefined } | undefined
   readonly means: Meaning
   /** The provider did no work for such an answer, so that even an unsafe operation may be sent again. Default: true for `RateLimited`. */
   readonly refusedBeforeWork?: boolean | undefined
@@ -55,10 +55,13 @@ export interface Verdict {
 const includes = <T>(wanted: T | ReadonlyArray<T> | undefined, found: T | undefined): boolean =>
   wanted === undefined || (Array.isArray(wanted) ? wanted.includes(found) : wanted === found)
 
+const hasHeader = (wanted: NonNullable<Rule["header"]>, found: string | undefined): boolean =>
+  found !== undefined && (wanted.value === undefined || wanted.value === found)
+
 const matches = (rule: Rule, status: number, code: string | undefined, headers: Headers.Headers): boolean =>
   includes(rule.status, status) &&
   includes(rule.code, code) &&
-  (rule.header === undefined || headers[rule.header.name.toLowerCase()] === rule.header.value)
+  (rule.header === undefined || hasHeader(rule.header, headers[rule.header.name.toLowerCase()]))
 
 const ofStatus = (status: number): Meaning => {
   switch (status) {

@@ -94,12 +94,10 @@ const breaker = ({ breaker = {} }: CallPolicy) => {
       `(${minimumCalls}) must not be more than breaker.window (${window}): the rate could never count`
     )
   }
-  const openMillis = millis("breaker.openFor", breaker.openFor, ms(defaults.breaker.openFor))
-  const maxOpen = millis(
-    "breaker.maxOpenFor",
-    breaker.maxOpenFor,
-    Math.max(ms(defaults.breaker.maxOpenFor), openMillis)
-  )
+  const longest = millis("breaker.maxOpenFor", breaker.maxOpenFor, ms(defaults.breaker.maxOpenFor))
+  const first = ms(defaults.breaker.openFor)
+  const openMillis = millis("breaker.openFor", breaker.openFor, Math.min(first, longest))
+  const maxOpen = breaker.maxOpenFor === undefined ? Math.max(longest, openMillis) : longest
   if (maxOpen < openMillis) throw new Broken("breaker.maxOpenFor", "must not be shorter than breaker.openFor")
   return {
     consecutiveFailures: count(

@@ -36,8 +36,15 @@ export class Bulkhead {
     return true
   }
 
-  /** Joins the queue; returns how to leave it, or `undefined` when it is full. `granted` runs once, when `holder` has the slot. */
+  /**
+   * Joins the queue; returns how to leave it, or `undefined` when it is full. `granted` runs once, when `holder` has the slot: at once if one is free,
+   * since a slot that came free before the call joined would be released to nobody.
+   */
   join(holder: SlotHolder, granted: () => void): (() => void) | undefined {
+    if (this.tryAcquire(holder)) {
+      granted()
+      return () => undefined
+    }
     if (this.waiters.size >= this.queue) return undefined
     const waiter = { holder, granted }
     this.waiters.add(waiter)

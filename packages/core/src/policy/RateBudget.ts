@@ -34,22 +34,23 @@ export class RateBudget {
 
   /** Milliseconds until `cost` tokens can be had; 0 if they can be had now. Takes nothing. */
   peek(cost: number, now: number): number {
-    if (this.resetAt <= now) this.remaining = Number.POSITIVE_INFINITY
-    const byWindow = this.remaining < cost ? this.resetAt - now : 0
-    return Math.max(0, this.blockedUntil - now, byWindow, this.byRate(cost, now))
+    const from = this.opensAt(cost, now)
+    return Math.max(from, Math.max(this.arrival, from) + cost * this.spacing - this.tolerance) - now
   }
 
-  private byRate(cost: number, now: number): number {
-    return this.spacing === 0 ? 0 : Math.max(this.arrival, now) + cost * this.spacing - this.tolerance - now
+  /** The first instant that blocks and the provider's window leave open, whatever the declared rate. */
+  private opensAt(cost: number, now: number): number {
+    if (this.resetAt <= now) this.remaining = Number.POSITIVE_INFINITY
+    return Math.max(now, this.blockedUntil, this.remaining < cost ? this.resetAt : now)
   }
 
   /** Takes the tokens, now or ahead of time: returns the milliseconds to wait for them, or `undefined` if that is more than `longest`; then nothing is taken. */
   reserve(cost: number, now: number, longest: number): number | undefined {
     const wait = this.peek(cost, now)
     if (wait > longest) return undefined
+    // Counted from when they may be sent, so that those who waited for a window do not leave it in one burst.
+    if (this.spacing > 0) this.arrival = Math.max(this.arrival, this.opensAt(cost, now)) + cost * this.spacing
     this.remaining -= cost
-    // Counted from when they will be sent, so that those who waited for a window do not leave it in one burst.
-    if (this.spacing > 0) this.arrival = Math.max(this.arrival, now + wait - this.tolerance) + cost * this.spacing
     return wait
   }
 
@@ -74,6 +75,10 @@ export class RateBudget {
   /** What a snapshot shows: tokens left of the provider's window, if it tells, and milliseconds until one can be had. */
   snapshot(now: number): { readonly remaining: number | null; readonly waitMillis: number; readonly waiting: number } {
     const waitMillis = this.peek(1, now)
-    return { remaining: Number.isFinite(this.remaining) ? this.remaining : null, waitMillis, waiting: this.waiting }
+    return {
+      remaining: Number.isFinite(this.remaining) ? Math.max(0, this.remaining) : null,
+      waitMillis,
+      waiting: this.waiting
+    }
   }
 }

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 
 /** Secret material with its generation: a 401 is matched with the generation that was sent, so that a late one refreshes nothing. @category models @since 0.1.0 */
 export interface Credential {
@@ -47,26 +48,31 @@ export const fixed = (secret: Redacted.Redacted<string>): CredentialSource => ({
 const constant = (credential: Credential) => ({ peek: () => credential, current: Effect.succeed(credential) })
 
 /**
- * A key that is read again after a 401, so that a rotated one is found without a restart (AUTH-1, AUTH-7). `read` is asked at most once for each
- * generation; when it gives the key that was refused, there is nothing newer. @category constructors @since 0.1.0
+ * A key that is read again after a 401, so that a rotated one is found without a restart (AUTH-1, AUTH-7). However many ask at once, `read` runs once for
+ * all of them; when it gives the key that was refused, there is nothing newer. @category constructors @since 0.1.0
  */
 export const rereading = (
   first: Redacted.Redacted<string>,
   read: Effect.Effect<Redacted.Redacted<string>, CredentialSourceError>
 ): CredentialSource => {
   let credential: Credential = { secret: first, generation: 1 }
+  let reads = 0
+  const oneAtATime = Semaphore.makeUnsafe(1)
+  const reread = Effect.map(read, (secret) => {
+    reads++
+    if (Redacted.value(secret) !== Redacted.value(credential.secret)) {
+      credential = { secret, generation: credential.generation + 1 }
+    }
+    return credential
+  })
   return {
     peek: () => credential,
     current: Effect.sync(() => credential),
     refresh: (generation) =>
       Effect.suspend(() => {
-        if (credential.generation > generation) return Effect.succeed(credential)
-        return Effect.map(read, (secret) => {
-          if (credential.generation === generation && Redacted.value(secret) !== Redacted.value(credential.secret)) {
-            credential = { secret, generation: generation + 1 }
-          }
-          return credential
-        })
+        const readBefore = reads
+        const isNews = () => credential.generation > generation || reads > readBefore
+        return oneAtATime.withPermit(Effect.suspend(() => (isNews() ? Effect.succeed(credential) : reread)))
       })
   }
 }

@@ -45,7 +45,7 @@ export const isEmpty = (
   source: HttpClientResponse.HttpClientResponse
 ): boolean => isBodiless(request.method, source.status)
 
-/** The bytes of a body: at once if it is short and its length is announced, else chunk by chunk. @category constructors @since 0.1.0 */
+/** The bytes of a body: at once if it is short, its length is announced and it is not compressed, else chunk by chunk. @category constructors @since 0.1.0 */
 export const read = (
   source: HttpClientResponse.HttpClientResponse,
   limit: number,
@@ -54,7 +54,10 @@ export const read = (
   const announced = announcedLength(source.headers["content-length"])
   if (announced !== undefined && announced > limit)
     return Effect.fail(new BodyTooLarge({ limit, status: source.status }))
-  return announced !== undefined && announced <= readAtOnce ? source.arrayBuffer : readChunks(source, limit, listener)
+  const isShort = announced !== undefined && announced <= readAtOnce
+  return isShort && source.headers["content-encoding"] === undefined
+    ? source.arrayBuffer
+    : readChunks(source, limit, listener)
 }
 
 const readChunks = (source: HttpClientResponse.HttpClientResponse, limit: number, listener: Listener) =>

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Safety } from "../vocabulary/Safety.ts"
 import type { HttpClient, HttpClientError, HttpClientResponse } from "../vocabulary/Platform.ts"
-import { HttpClientRequest, UrlParams } from "../vocabulary/Platform.ts"
+import { Headers, HttpBody, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { BufferedResponse } from "./BufferedResponse.ts"
 
 /** Redirects followed in one attempt. @category constants @since 0.1.0 */
@@ -17,20 +17,28 @@ const targetOf = (request: HttpClientRequest.HttpClientRequest, answer: Buffered
   const { location } = answer.headers
   if (!followed.has(answer.status) || location === undefined || !URL.canParse(location, request.url)) return undefined
   const target = new URL(location, request.url)
+  target.username = target.password = target.hash = ""
   return target.origin === new URL(request.url).origin ? target : undefined
 }
 
-/** The request at its new place: the query of the new place, the headers of the old. */
-const moved = (request: HttpClientRequest.HttpClientRequest, target: URL): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.setUrlParams(
-    HttpClientRequest.setUrl(request, `${target.origin}${target.pathname}`),
-    UrlParams.fromInput(target.searchParams)
-  )
+/** The request at its new place: the query of the new place, the headers of the old; after 303 a GET without a body (RFC 9110 §15.4.4). */
+const moved = (
+  request: HttpClientRequest.HttpClientRequest,
+  target: URL,
+  status: number
+): HttpClientRequest.HttpClientRequest => {
+  const next = HttpClientRequest.setUrl(request, target)
+  if (status !== 303 || request.method === "GET" || request.method === "HEAD") return next
+  const bodiless = HttpClientRequest.setBody(HttpClientRequest.setMethod(next, "GET"), HttpBody.empty)
+  return HttpClientRequest.updateHeaders(bodiless, Headers.removeMany(["content-type", "content-length"]))
+}
 
 /** The answer at the end of the redirects. @category combinators @since 0.1.0 */
 export const follow = <E>(options: {
   readonly client: HttpClient.HttpClient
   readonly first: HttpClientRequest.HttpClientRequest
+  /** Puts on what every request to this origin carries. */
+  readonly dress: (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest
   readonly safety: Safety
   readonly answer: Effect.Effect<BufferedResponse, E>
   readonly read: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<BufferedResponse, E>
@@ -46,6 +54,6 @@ const hop = <E>(
   Effect.flatMap(answer, (response) => {
     const target = options.safety === "safe" && left > 0 ? targetOf(request, response) : undefined
     if (target === undefined) return Effect.succeed(response)
-    const next = moved(request, target)
-    return hop(options, next, Effect.flatMap(options.client.execute(next), options.read), left - 1)
+    const next = moved(request, target, response.status)
+    return hop(options, next, Effect.flatMap(options.client.execute(options.dress(next)), options.read), left - 1)
   })

@@ -134,17 +134,22 @@ const codeOf = (u: unknown, depth = 0): string | undefined => {
 /** The system's code of a failure, such as `ECONNRESET`, however deep a client hid it. @category accessors @since 0.1.0 */
 export const failureCode = (failure: unknown): string | undefined => codeOf(failure)
 
+/** The failure that the others wrap: a client's own message names the URL, the system's does not. */
+const rootOf = (failure: Error, depth = 0): Error =>
+  Predicate.isError(failure.cause) && depth < 4 ? rootOf(failure.cause, depth + 1) : failure
+
 /**
- * A stand-in for a failure that is safe to keep as `cause`: its name, its code and its message without secrets, and nothing that the original
+ * A stand-in for a failure that is safe to keep as `cause`: the name, the code and the message of its root, without secrets, and nothing that the original
  * holds on to. @category constructors @since 0.1.0
  */
 export const safeCause = (failure: unknown, redaction: Redaction): Error => {
-  const original = Predicate.isError(failure)
-    ? failure
-    : new Error(Predicate.isString(failure) ? failure : "failed with a value that is not an Error")
+  const root = rootOf(
+    Predicate.isError(failure) ? failure : new Error(Predicate.isString(failure) ? failure : "not an Error")
+  )
   const code = failureCode(failure)
-  const safe = new Error(redaction.text(code === undefined ? original.message : `${code}: ${original.message}`, 512))
-  safe.name = original.name
+  const named = code === undefined || root.message.includes(code) ? root.message : `${code}: ${root.message}`
+  const safe = new Error(redaction.text(named, 512))
+  safe.name = root.name
   safe.stack = `${safe.name}: ${safe.message}`
   return safe
 }

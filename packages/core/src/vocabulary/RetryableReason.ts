@@ -5,8 +5,11 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
+/** In whole milliseconds: a wait that was drawn at random has nanoseconds. */
 const inTime = (retryAfter: Duration.Duration | undefined): string =>
-  retryAfter === undefined ? "" : `, retry in ${Duration.format(retryAfter)}`
+  retryAfter === undefined
+    ? ""
+    : `, retry in ${Duration.format(Duration.millis(Math.ceil(Duration.toMillis(retryAfter))))}`
 
 const answer = {
   /** HTTP status of the answer, where there was one. */

@@ -1,0 +1,45 @@
+/** `Payments` over Stripe: the shop's words on one side, Stripe's on the other. */
+import { Idempotency, type ProviderError } from "@breakwater/core"
+import { Stripe } from "@breakwater/providers/stripe"
+import { Duration, Effect, Layer } from "effect"
+import { type Order, Payments, Postponed, Refused } from "./Payments.ts"
+
+const cards = { good: "pm_card_visa", declined: "pm_card_visa_chargeDeclined" }
+
+const postponed = (error: ProviderError.ProviderError) =>
+  new Postponed({
+    retryAfterMillis:
+      error._tag === "RetryableError" && error.retryAfter !== undefined ? Duration.toMillis(error.retryAfter) : 250,
+    reason: error.message
+  })
+
+export const layer = Layer.effect(
+  Payments,
+  Effect.map(Stripe, (stripe) =>
+    Payments.of({
+      charge: (order: Order) =>
+        stripe.paymentIntents
+          .create({
+            payload: {
+              amount: order.amountCents,
+              currency: "eur",
+              confirm: true,
+              payment_method: cards[order.card],
+              metadata: { order: order.id }
+            }
+          })
+          .pipe(
+            // One key for the order, the same after a restart: however often this runs, Stripe charges once.
+            Idempotency.withKey(`order/${order.id}/charge`),
+            Effect.catchTags({
+              CardError: (error) => Effect.fail(new Refused({ reason: error.code })),
+              FatalError: (error) => Effect.fail(new Refused({ reason: error.message })),
+              RetryableError: (error) => Effect.fail(postponed(error)),
+              // Keyed, so asking again with the same key is how to find out.
+              OutcomeUnknown: (error) => Effect.fail(postponed(error))
+            }),
+            Effect.asVoid
+          )
+    })
+  )
+)

@@ -1,0 +1,226 @@
+import { assert, describe, it } from "@effect/vitest"
+import { IdempotencyMismatch, InvalidRequest } from "@breakwater/core/FatalReason"
+import type { Fingerprint, IdempotencyKey } from "@breakwater/core/Idempotency"
+import * as Idempotency from "@breakwater/core/Idempotency"
+import { Locked } from "@breakwater/core/RetryableReason"
+import { Effect, Schema } from "effect"
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+const charge: Fingerprint = { line: "POST https://acme.test/charges?", body: bytes("amount=1") }
+
+const begun = (fingerprint = charge): Idempotency.KeyCell => {
+  const cell = new Idempotency.KeyCell("order/1")
+  assert.isUndefined(cell.begin("acme.charges.create", fingerprint))
+  return cell
+}
+
+describe("Idempotency.KeyCell", () => {
+  it("may be used again for the same request after a failure (IDEM-1)", () => {
+    const cell = begun()
+
+    cell.end(false)
+    const again = cell.begin("acme.charges.create", { line: charge.line, body: bytes("amount=1") })
+
+    assert.isUndefined(again)
+    assert.strictEqual(cell.key, "order/1")
+  })
+
+  it("is locked while a call uses it", () => {
+    const cell = begun()
+
+    assert.deepStrictEqual(cell.begin("acme.charges.create", charge), new Locked({}))
+  })
+
+  it("is refused after a call that succeeded", () => {
+    const cell = begun()
+    cell.end(true)
+
+    const refused = cell.begin("acme.charges.create", charge)
+
+    assert.deepStrictEqual(
+      refused,
+      new InvalidRequest({ field: "idempotency key", detail: "was used for a call that succeeded" })
+    )
+  })
+
+  it("is refused for another operation, in every state (IDEM-2)", () => {
+    const cells = [begun(), begun(), begun()]
+    cells[1]?.end(false)
+    cells[2]?.end(true)
+
+    for (const cell of cells) {
+      assert.deepStrictEqual(
+        cell.begin("acme.refunds.create", charge),
+        new IdempotencyMismatch({ detail: "the key was used for acme.charges.create before" })
+      )
+    }
+  })
+
+  it("is refused for another request of the same operation, in every state (IDEM-2)", () => {
+    const others: ReadonlyArray<Fingerprint> = [
+      { ...charge, line: "POST https://acme.test/charges?expand=1" },
+      { ...charge, body: bytes("amount=2") },
+      { ...charge, body: bytes("amount=10") },
+      { ...charge, body: bytes("amount=") },
+      { ...charge, body: undefined }
+    ]
+    const mismatch = new IdempotencyMismatch({ detail: "the key was used for another request before" })
+
+    for (const other of others) {
+      const [inUse, failed, done] = [begun(), begun(), begun()]
+      failed.end(false)
+      done.end(true)
+      assert.deepStrictEqual(
+        [inUse, failed, done].map((cell) => cell.begin("acme.charges.create", other)),
+        [mismatch, mismatch, mismatch]
+      )
+    }
+  })
+
+  it("takes two requests without a body for the same", () => {
+    const cell = begun({ line: "POST https://acme.test/x?", body: undefined })
+    cell.end(false)
+
+    assert.isUndefined(cell.begin("acme.charges.create", { line: "POST https://acme.test/x?", body: undefined }))
+    cell.end(false)
+    assert.instanceOf(
+      cell.begin("acme.charges.create", { line: "POST https://acme.test/x?", body: bytes("") }),
+      IdempotencyMismatch
+    )
+  })
+
+  it("stays bound to its first request after a use that was refused", () => {
+    const cell = begun()
+    cell.end(false)
+    cell.begin("acme.refunds.create", charge)
+    cell.begin("acme.charges.create", { ...charge, body: bytes("amount=2") })
+
+    assert.isUndefined(cell.begin("acme.charges.create", charge))
+  })
+
+  const Step = Schema.Union([
+    Schema.TaggedStruct("Begin", { operation: Schema.Literals(["a", "b"]), body: Schema.Literals(["1", "2"]) }),
+    Schema.TaggedStruct("End", { succeeded: Schema.Boolean })
+  ])
+
+  it.prop(
+    "is never in use twice, never used for two requests, and never used after a success",
+    [Schema.Array(Step)],
+    ([steps]) => {
+      const cell = new Idempotency.KeyCell("key")
+      let bound: string | undefined
+      let inUse = false
+      let done = false
+
+      for (const step of steps) {
+        if (step._tag === "End") {
+          if (!inUse) continue
+          cell.end(step.succeeded)
+          inUse = false
+          done = step.succeeded
+          continue
+        }
+        const request = step.operation + step.body
+        const taken = cell.begin(step.operation, { line: "POST /", body: bytes(step.body) }) === undefined
+        assert.strictEqual(taken, !inUse && !done && (bound === undefined || bound === request))
+        if (taken) {
+          inUse = true
+          bound = request
+        }
+      }
+    },
+    { arbitrary: { runs: 500, size: 30, seed: "cell" } }
+  )
+})
+
+describe("Idempotency.problemOf", () => {
+  const tooLong = (max: number, has: number) =>
+    new InvalidRequest({ field: "idempotency key", detail: `must have 1 to ${max} characters, has ${has}` })
+  const notAscii = new InvalidRequest({
+    field: "idempotency key",
+    detail: "must be printable ASCII without spaces at its ends"
+  })
+
+  it("takes 1 to 255 characters, on both sides of each boundary", () => {
+    assert.deepStrictEqual(Idempotency.problemOf(""), tooLong(255, 0))
+    assert.isUndefined(Idempotency.problemOf("k"))
+    assert.isUndefined(Idempotency.problemOf("k".repeat(255)))
+    assert.deepStrictEqual(Idempotency.problemOf("k".repeat(256)), tooLong(255, 256))
+  })
+
+  it("takes no more than the provider does", () => {
+    assert.isUndefined(Idempotency.problemOf("k".repeat(40), 40))
+    assert.deepStrictEqual(Idempotency.problemOf("k".repeat(41), 40), tooLong(40, 41))
+    assert.isUndefined(Idempotency.problemOf("k".repeat(300), 300))
+  })
+
+  it("takes printable ASCII without spaces at its ends (SAFE-10)", () => {
+    for (const key of ["!", "~", "order/1 charge", "a b", "{}:;,\"'"]) assert.isUndefined(Idempotency.problemOf(key), key)
+    for (const key of [" ", " a", "a ", "a\n", "a\r\nX-Evil: 1", "a\u0000b", "a\u007f", "ä", "a\u00a0b", "\ud83d\ude00", "\t"]) {
+      assert.deepStrictEqual(Idempotency.problemOf(key), notAscii, JSON.stringify(key))
+    }
+  })
+
+  it.prop(
+    "lets through only what a header carries as it is",
+    [Schema.String],
+    ([key]) => Idempotency.problemOf(key) !== undefined || new Headers([["k", key]]).get("k") === key,
+    { arbitrary: { runs: 1000, size: 60, seed: "keys" } }
+  )
+})
+
+/** An effect that needs the key of one operation and gives the cell that it finds. */
+const keyed = Effect.service(Idempotency.CurrentKey) as Effect.Effect<
+  Idempotency.KeyCell | undefined,
+  never,
+  IdempotencyKey<"acme.charges.create">
+>
+
+describe("Idempotency.withKey", () => {
+  it.effect("gives every use in one run the same cell, and each run one of its own (IDEM-1)", () =>
+    Effect.gen(function* () {
+      const twice = Effect.all([keyed, keyed]).pipe(Idempotency.withKey("order/1"))
+
+      const [first, second] = yield* twice
+      const [later] = yield* twice
+
+      assert.strictEqual(first?.key, "order/1")
+      assert.strictEqual(second, first)
+      assert.notStrictEqual(later, first)
+      assert.strictEqual(later?.key, "order/1")
+    })
+  )
+
+  it.effect("gives no key to what is outside", () =>
+    Effect.gen(function* () {
+      yield* keyed.pipe(Idempotency.withKey("order/1"))
+
+      assert.isUndefined(yield* Effect.service(Idempotency.CurrentKey))
+    })
+  )
+})
+
+describe("Idempotency.withKeyOf", () => {
+  it.effect("takes the key of each item from the item", () =>
+    Effect.gen(function* () {
+      const cells = yield* Effect.forEach(
+        [{ id: 1 }, { id: 2 }],
+        Idempotency.withKeyOf((order: { readonly id: number }) => `order/${order.id}`)(() => keyed)
+      )
+
+      assert.deepStrictEqual(
+        cells.map((cell) => cell?.key),
+        ["order/1", "order/2"]
+      )
+    })
+  )
+
+  it.effect("gives the item to the function", () =>
+    Effect.gen(function* () {
+      const named = Idempotency.withKeyOf((name: string) => name)((name) => Effect.map(keyed, (cell) => [name, cell?.key]))
+
+      assert.deepStrictEqual(yield* named("a"), ["a", "a"])
+    })
+  )
+})

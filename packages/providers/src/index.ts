@@ -1,0 +1,2 @@
+/** Every provider that is declared; each is also an import path of its own, such as `@breakwater/providers/stripe`. @since 0.1.0 */
+export * as stripe from "./stripe/index.ts"

@@ -1,0 +1,231 @@
+/**
+ * What may go wrong between a client and a provider, as plain data. Each fault says at which phase of the exchange it strikes and whether the provider does its work
+ * all the same: the faults that cost money are those in which it does and the client does not hear of it. @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Hint from "./Hint.ts"
+
+/**
+ * Where a fault strikes: `connection` before there is one, `request` on the way there, `work` inside the endpoint, `answer` on the way back, `body` after the headers of the
+ * answer. @category models @since 0.1.0
+ */
+export type Phase = "none" | "connection" | "request" | "work" | "answer" | "body"
+
+interface Common {
+  /** For logs and plans. */
+  readonly name: string
+  readonly phase: Phase
+  /** Whether the provider does what it was asked. */
+  readonly processed: boolean
+}
+
+/** @category models @since 0.1.0 */
+export interface None extends Common {
+  readonly _tag: "None"
+}
+/** @category models @since 0.1.0 */
+export interface Latency extends Common {
+  readonly _tag: "Latency"
+  readonly millis: number
+}
+/** @category models @since 0.1.0 */
+export interface Refused extends Common {
+  readonly _tag: "Refused"
+}
+/** @category models @since 0.1.0 */
+export interface ConnectBlackhole extends Common {
+  readonly _tag: "ConnectBlackhole"
+  /** When the client's transport gives up. */
+  readonly millis: number
+}
+/** @category models @since 0.1.0 */
+export interface ResetBefore extends Common {
+  readonly _tag: "ResetBefore"
+}
+/** @category models @since 0.1.0 */
+export interface LostResponse extends Common {
+  readonly _tag: "LostResponse"
+}
+/** @category models @since 0.1.0 */
+export interface Blackhole extends Common {
+  readonly _tag: "Blackhole"
+}
+/** @category models @since 0.1.0 */
+export interface Silence extends Common {
+  readonly _tag: "Silence"
+}
+/** @category models @since 0.1.0 */
+export interface Truncated extends Common {
+  readonly _tag: "Truncated"
+  /** Share of the body that arrives, from 0 to below 1. */
+  readonly share: number
+}
+/** @category models @since 0.1.0 */
+export interface Garbage extends Common {
+  readonly _tag: "Garbage"
+}
+/** @category models @since 0.1.0 */
+export interface Html extends Common {
+  readonly _tag: "Html"
+  readonly status: number
+}
+/** @category models @since 0.1.0 */
+export interface Status extends Common {
+  readonly _tag: "Status"
+  readonly status: number
+  readonly hint: Hint.Hint | undefined
+}
+/** @category models @since 0.1.0 */
+export interface Crash extends Common {
+  readonly _tag: "Crash"
+  readonly status: number
+}
+/** @category models @since 0.1.0 */
+export interface EmptyBody extends Common {
+  readonly _tag: "EmptyBody"
+}
+/** @category models @since 0.1.0 */
+export interface HugeBody extends Common {
+  readonly _tag: "HugeBody"
+  readonly bytes: number
+  /** Whether `Content-Length` tells the size beforehand. */
+  readonly announced: boolean
+}
+
+/** @category models @since 0.1.0 */
+export type Fault =
+  | None
+  | Latency
+  | Refused
+  | ConnectBlackhole
+  | ResetBefore
+  | LostResponse
+  | Blackhole
+  | Silence
+  | Truncated
+  | Garbage
+  | Html
+  | Status
+  | Crash
+  | EmptyBody
+  | HugeBody
+
+/** Nothing goes wrong. @category constructors @since 0.1.0 */
+export const none: Fault = { _tag: "None", name: "none", phase: "none", processed: true }
+
+/** The answer comes so much later; the work is done at once. @category constructors @since 0.1.0 */
+export const latency = (duration: Duration.Input): Fault => {
+  const millis = Duration.toMillis(duration)
+  return { _tag: "Latency", name: `latency ${millis} ms`, phase: "answer", processed: true, millis }
+}
+
+/** Nobody listens: `ECONNREFUSED`. On a port, where a connection was taken already, a reset. @category constructors @since 0.1.0 */
+export const refused: Fault = { _tag: "Refused", name: "refused", phase: "connection", processed: false }
+
+/**
+ * No connection comes about, and the client's transport gives up after its connect timeout, default 2 seconds. On a port, where a connection was taken already, no answer.
+ * @category constructors @since 0.1.0
+ */
+export const connectBlackhole = (connectTimeout: Duration.Input = "2 seconds"): Fault => ({
+  _tag: "ConnectBlackhole",
+  name: "connect blackhole",
+  phase: "connection",
+  processed: false,
+  millis: Duration.toMillis(connectTimeout)
+})
+
+/** The connection breaks before the provider has read the request. @category constructors @since 0.1.0 */
+export const resetBefore: Fault = { _tag: "ResetBefore", name: "reset before", phase: "request", processed: false }
+
+/** The provider does its work, then the connection breaks: the lost response. @category constructors @since 0.1.0 */
+export const lostResponse: Fault = { _tag: "LostResponse", name: "lost response", phase: "answer", processed: true }
+
+interface Processed {
+  /** Whether the provider does what it was asked. */
+  readonly processed: boolean
+}
+
+const named = (name: string, processed: boolean): string => (processed ? `${name}, processed` : name)
+
+/** No byte ever comes back, and the connection stays. Default: not processed. @category constructors @since 0.1.0 */
+export const blackhole = (options: Processed = { processed: false }): Fault => ({
+  _tag: "Blackhole",
+  name: named("blackhole", options.processed),
+  phase: options.processed ? "answer" : "request",
+  processed: options.processed
+})
+
+/** The headers of the answer come, then nothing more. @category constructors @since 0.1.0 */
+export const silence: Fault = { _tag: "Silence", name: "silence", phase: "body", processed: true }
+
+/** The connection breaks after this share of the body. Throws a `RangeError` unless it is from 0 to below 1. @category constructors @since 0.1.0 */
+export const truncated = (share = 0.5): Fault => {
+  if (!(share >= 0 && share < 1)) throw new RangeError(`Fault.truncated: share must be from 0 to below 1, got ${share}`)
+  return { _tag: "Truncated", name: `truncated after ${Math.round(share * 100)} %`, phase: "body", processed: true, share }
+}
+
+/** The body is not JSON, whatever its type says. @category constructors @since 0.1.0 */
+export const garbage: Fault = { _tag: "Garbage", name: "garbage", phase: "body", processed: true }
+
+const statusInRange = (of: string, status: number): number => {
+  if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`Fault.${of}: status must be from 200 to 599, got ${status}`)
+  return status
+}
+
+/** A page of a proxy in place of the answer. Default status 200. @category constructors @since 0.1.0 */
+export const html = (status = 200): Fault => ({
+  _tag: "Html",
+  name: `HTML with status ${status}`,
+  phase: "body",
+  processed: true,
+  status: statusInRange("html", status)
+})
+
+/** @category models @since 0.1.0 */
+export interface StatusOptions {
+  /** Whether the provider did its work before it gave this answer. Default false. */
+  readonly processed?: boolean | undefined
+  /** What the answer says about when to come back. Default nothing. */
+  readonly hint?: Hint.Hint | undefined
+}
+
+/**
+ * Something in front of the provider answers with this status, from 200 to 599, in the provider's own words. Nothing is stored under an idempotency key by it; for that see
+ * `crash`. @category constructors @since 0.1.0
+ */
+export const status = (status: number, options?: StatusOptions): Fault => {
+  const processed = options?.processed ?? false
+  const hint = options?.hint
+  const said = hint === undefined ? "" : ` with ${Hint.inWords(hint)}`
+  return {
+    _tag: "Status",
+    name: named(`status ${statusInRange("status", status)}${said}`, processed),
+    phase: processed ? "answer" : "request",
+    processed,
+    status,
+    hint
+  }
+}
+
+/** 429, nothing done. @category constructors @since 0.1.0 */
+export const rateLimited = (hint?: Hint.Hint): Fault => status(429, { hint })
+
+/**
+ * The endpoint begins its work and breaks: an answer that a provider with idempotency keys remembers and repeats. `processed` says whether the work was done before it broke.
+ * Default status 500, not processed. @category constructors @since 0.1.0
+ */
+export const crash = (options?: Partial<Processed> & { readonly status?: number | undefined }): Fault => {
+  const processed = options?.processed ?? false
+  const status = statusInRange("crash", options?.status ?? 500)
+  return { _tag: "Crash", name: named(`crash ${status}`, processed), phase: "work", processed, status }
+}
+
+/** The right status and no body. @category constructors @since 0.1.0 */
+export const emptyBody: Fault = { _tag: "EmptyBody", name: "empty body", phase: "body", processed: true }
+
+/** The body, made longer with white space: valid JSON, too large to read. Default 16 MiB, announced. @category constructors @since 0.1.0 */
+export const hugeBody = (options?: { readonly bytes?: number | undefined; readonly announced?: boolean | undefined }): Fault => {
+  const bytes = options?.bytes ?? 16 * 1024 * 1024
+  const announced = options?.announced ?? true
+  return { _tag: "HugeBody", name: `body of ${bytes} bytes${announced ? "" : ", not announced"}`, phase: "body", processed: true, bytes, announced }
+}

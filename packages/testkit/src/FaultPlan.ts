@@ -1,0 +1,93 @@
+/**
+ * Which fault strikes which exchange: pure functions of the exchange, so that a plan may be asked twice, in any order, and says the same. @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import { dual } from "effect/Function"
+import type { Exchange } from "./Exchange.ts"
+import type { Fault } from "./Fault.ts"
+import * as Faults from "./Fault.ts"
+
+/** @category models @since 0.1.0 */
+export interface FaultPlan {
+  readonly next: (exchange: Exchange) => Fault
+}
+
+/** The same for every exchange. @category constructors @since 0.1.0 */
+export const always = (fault: Fault): FaultPlan => ({ next: () => fault })
+
+/** Nothing goes wrong. @category constructors @since 0.1.0 */
+export const none: FaultPlan = always(Faults.none)
+
+/** One fault for each exchange, in the order in which they come; none after the last. @category constructors @since 0.1.0 */
+export const script = (faults: ReadonlyArray<Fault>): FaultPlan => ({ next: ({ index }) => faults[index] ?? Faults.none })
+
+/** The fault wherever the predicate holds. @category constructors @since 0.1.0 */
+export const when = (predicate: (exchange: Exchange) => boolean, fault: Fault): FaultPlan => ({
+  next: (exchange) => (predicate(exchange) ? fault : Faults.none)
+})
+
+/** A span of time, counted from when the network was made: from `from` on, until before `to`. @category models @since 0.1.0 */
+export interface Span {
+  readonly from: Duration.Input
+  readonly to: Duration.Input
+}
+
+/** The plan while the span lasts. @category constructors @since 0.1.0 */
+export const during = (span: Span, plan: FaultPlan): FaultPlan => {
+  const from = Duration.toMillis(span.from)
+  const to = Duration.toMillis(span.to)
+  return { next: (exchange) => (exchange.at >= from && exchange.at < to ? plan.next(exchange) : Faults.none) }
+}
+
+/** Everything fails while the span lasts. Default `Fault.refused`. @category constructors @since 0.1.0 */
+export const outage = (span: Span, fault: Fault = Faults.refused): FaultPlan => during(span, always(fault))
+
+/** One fault of a seeded plan. @category models @since 0.1.0 */
+export interface Share {
+  /** Share of the exchanges that it strikes, from 0 to 1. */
+  readonly share: number
+  readonly fault: Fault
+}
+
+/**
+ * Faults at random, the same in every run with this seed.
+ * **Details** Each exchange draws for itself, from the seed, its label and its occurrence: a draw depends on no other, so that concurrency, retries and a changed plan
+ * elsewhere leave it as it is. A resent write (same key) draws anew. Throws a `RangeError` if the shares are more than 1 in all. @category constructors @since 0.1.0
+ */
+export const seeded = (options: { readonly seed: number | string; readonly faults: ReadonlyArray<Share> }): FaultPlan => {
+  const { faults, seed } = options
+  const total = faults.reduce((sum, { share }) => sum + share, 0)
+  if (faults.some(({ share }) => !(share >= 0)) || total > 1 + 1e-9) {
+    throw new RangeError(`FaultPlan.seeded: shares must not be negative, nor more than 1 in all, got ${total}`)
+  }
+  return {
+    next: ({ label, occurrence }) => {
+      let left = draw(`${seed}\n${label}\n${occurrence}`)
+      for (const { fault, share } of faults) {
+        if (left < share) return fault
+        left -= share
+      }
+      return Faults.none
+    }
+  }
+}
+
+/** The first plan's fault, or the second's where the first has none. @category combinators @since 0.1.0 */
+export const orElse: {
+  (that: FaultPlan): (self: FaultPlan) => FaultPlan
+  (self: FaultPlan, that: FaultPlan): FaultPlan
+} = dual(2, (self: FaultPlan, that: FaultPlan): FaultPlan => ({
+  next: (exchange) => {
+    const fault = self.next(exchange)
+    return fault._tag === "None" ? that.next(exchange) : fault
+  }
+}))
+
+/** A number from 0 to below 1 for a text: FNV-1a, its bits mixed as in MurmurHash3, so that neighbours do not resemble each other. */
+const draw = (text: string): number => {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000
+}

@@ -1,0 +1,97 @@
+/**
+ * The course of an exchange between a client and a simulated provider: the plan picks the fault, the provider works or does not, and what comes of it goes on the wire. The
+ * in-memory client and the real port both run this, so that they differ only in how a wire is laid. @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Answer, Exchange, Received } from "./Exchange.ts"
+import * as Exchanges from "./Exchange.ts"
+import type { Fault } from "./Fault.ts"
+import type { FaultPlan } from "./FaultPlan.ts"
+import type { SimulatedProvider } from "./SimulatedProvider.ts"
+import type { Wire } from "./Wire.ts"
+import * as Wires from "./Wire.ts"
+
+/** @category models @since 0.1.0 */
+export interface FaultyNetwork {
+  /**
+   * Runs one exchange to its end at the provider. A client that leaves does not end it: whoever runs this forks it, in a scope that outlives the client.
+   */
+  readonly exchange: (provider: SimulatedProvider, request: Received) => Effect.Effect<Wire>
+}
+
+/** Labels whose occurrences are counted, the oldest forgotten first. @category constants @since 0.1.0 */
+export const maxLabels = 100_000
+
+/** Counts the occurrences of labels. */
+class Occurrences {
+  private readonly counts = new Map<string, number>()
+
+  next(label: string): number {
+    const count = this.counts.get(label) ?? 0
+    if (count === 0 && this.counts.size >= maxLabels) this.forgetOldest()
+    this.counts.set(label, count + 1)
+    return count
+  }
+
+  private forgetOldest(): void {
+    const oldest = this.counts.keys().next()
+    if (oldest.done !== true) this.counts.delete(oldest.value)
+  }
+}
+
+const log = (provider: SimulatedProvider, exchange: Exchange, at: number, fault: Fault, answer: Answer | undefined, wire: Wire): void => {
+  const sent = wire._tag === "Answered" ? wire.status : answer?.status
+  provider.ledger.log({
+    index: exchange.index,
+    at,
+    operation: exchange.operation,
+    method: exchange.method,
+    path: exchange.path,
+    key: exchange.key,
+    fault: fault.name,
+    status: sent,
+    processed: answer?.executed === true && (fault._tag !== "Crash" || fault.processed)
+  })
+}
+
+/** Whether the request reaches the provider at all. */
+const reaches = (fault: Fault): boolean => fault.processed || fault.phase === "work"
+
+/** A network that faults strike by a plan. Its time begins when it is made. @category constructors @since 0.1.0 */
+export const make = (plan: FaultPlan): Effect.Effect<FaultyNetwork> =>
+  Effect.map(Clock.currentTimeMillis, (madeAt) => {
+    const occurrences = new Occurrences()
+    let count = 0
+    const begin = (provider: SimulatedProvider, request: Received, now: number): Exchange => {
+      const { key, operation } = provider.identify(request)
+      const path = Exchanges.path(request)
+      const label = `${request.method} ${path}${key === undefined ? "" : ` ${key}`}`
+      return {
+        index: count++,
+        at: now - madeAt,
+        provider: provider.name,
+        operation,
+        method: request.method,
+        path,
+        key,
+        label,
+        occurrence: occurrences.next(`${provider.name} ${label}`)
+      }
+    }
+    return {
+      exchange: Effect.fnUntraced(function*(provider: SimulatedProvider, request: Received) {
+        const startedAt = yield* Clock.currentTimeMillis
+        const exchange = begin(provider, request, startedAt)
+        const fault = plan.next(exchange)
+        const crash = fault._tag === "Crash" ? fault : undefined
+        const answer = reaches(fault) ? yield* provider.handle({ ...request, crash }) : undefined
+        const now = yield* Clock.currentTimeMillis
+        const wire = Wires.of({ fault, answer, edge: provider.edge, now })
+        log(provider, exchange, startedAt, fault, answer, wire)
+        if (fault._tag === "Latency") yield* Effect.sleep(Duration.millis(fault.millis))
+        return wire
+      })
+    }
+  })

@@ -1,0 +1,218 @@
+/**
+ * A third party, simulated from its own declaration: its `HttpApi` with handlers behind it, the state of its protocol around them, and a ledger of what it really did. The
+ * same value answers in memory (`SimulatedNetwork`) and on a port (`Serve`); no promise is in its path, so that its time is Effect's clock. @since 0.1.0
+ */
+import type * as Provider from "@breakwater/core/Provider"
+import { HttpApi, HttpBody, HttpClientRequest } from "@breakwater/core/Platform"
+import type { HttpApiGroup } from "@breakwater/core/Platform"
+import * as Safety from "@breakwater/core/Safety"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import type * as Scope from "effect/Scope"
+import type { Answer, Received } from "./Exchange.ts"
+import * as Exchanges from "./Exchange.ts"
+import type { Ledger } from "./Ledger.ts"
+import { HttpApiBuilder, HttpApiSchemaError, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "./Platform.ts"
+
+/** Answers a request. @category models @since 0.1.0 */
+export type Handle = (request: Received) => Effect.Effect<Answer>
+
+/** A part of the protocol, such as idempotency keys: stands before what it is given and decides what reaches it. @category models @since 0.1.0 */
+export type Part = (next: Handle) => Handle
+
+/** @category models @since 0.1.0 */
+export interface SimulatedProvider {
+  readonly name: string
+  /** Where it answers in memory. */
+  readonly origins: ReadonlyArray<string>
+  readonly ledger: Ledger
+  /** Which operation of the declaration a request is for, and its idempotency key. */
+  readonly identify: (request: Received) => { readonly operation: string; readonly key: string | undefined }
+  readonly handle: Handle
+  /** What something in front of the provider says with this status. */
+  readonly edge: (status: number) => Answer
+}
+
+/** What is wrong with a request that does not fit its declaration. @category models @since 0.1.0 */
+export interface Problem {
+  readonly place: "params" | "query" | "headers" | "payload"
+  /** Name of the field, with dots. Empty for the whole. */
+  readonly field: string
+  readonly missing: boolean
+  /** What was expected, in words. */
+  readonly expected: string
+}
+
+/** How the provider words what its handlers are not asked about. @category models @since 0.1.0 */
+export interface Words {
+  /** The request does not fit its declaration. */
+  readonly invalid: (problem: Problem, request: Received) => Answer
+  /** No such path. */
+  readonly unknownPath: (request: Received) => Answer
+  /** An error of this status, without an occasion. */
+  readonly failure: (status: number) => Answer
+}
+
+/** What handlers may require: the server's half of the safety markers. @category models @since 0.1.0 */
+export type HandlerServices = Safety.Safe | Safety.Idempotent | Safety.Keyed | Safety.Unsafe
+
+/** @category models @since 0.1.0 */
+export interface Options<Id extends string, Groups extends HttpApiGroup.Constraint> {
+  readonly provider: Provider.Provider<string, HttpApi.HttpApi<Id, Groups>>
+  /** `HttpApiBuilder.group` for each group of the declaration. */
+  readonly handlers: Layer.Layer<HttpApiGroup.ToService<Id, Groups>, never, HandlerServices>
+  readonly ledger: Ledger
+  readonly words: Words
+  /** Parts of the protocol, the outermost first. Default none. */
+  readonly parts?: ReadonlyArray<Part> | undefined
+  /** How long the endpoints work, inside all parts. Default `0`. */
+  readonly latency?: Duration.Input | undefined
+}
+
+/** The server's half of the safety markers: they change nothing there. */
+const markers: Layer.Layer<HandlerServices> = Layer.mergeAll(
+  Layer.succeed(Safety.Safe, (effect) => effect),
+  Layer.succeed(Safety.Idempotent, (effect) => effect),
+  Layer.succeed(Safety.Keyed, (effect) => effect),
+  Layer.succeed(Safety.Unsafe, (effect) => effect)
+)
+
+const originsOf = (provider: Provider.Any): ReadonlyArray<string> => [
+  ...new Set(Object.values(provider.environments).map((url) => new URL(url).origin))
+]
+
+interface Route {
+  readonly operation: string
+  readonly method: string
+  readonly pattern: RegExp
+  readonly keyHeader: string | undefined
+}
+
+/** `/v1/refunds/:id` as a pattern of paths. */
+const patternOf = (template: string): RegExp =>
+  new RegExp(`^${template.replaceAll(/[.*+?^${}()|[\]\\]/gu, "\\$&").replaceAll(/:\w+/gu, "[^/]+")}$`, "u")
+
+const routesOf = (provider: Provider.Any): ReadonlyArray<Route> => {
+  const routes: Array<Route> = []
+  HttpApi.reflect(provider.api as HttpApi.Top, {
+    onGroup: () => undefined,
+    onEndpoint: ({ endpoint, group, mergedAnnotations }) => {
+      routes.push({
+        operation: `${group.identifier}.${endpoint.identifier}`,
+        method: endpoint.method,
+        pattern: patternOf(endpoint.path),
+        keyHeader: Context.getOrUndefined(mergedAnnotations, Safety.Keys)?.header.toLowerCase()
+      })
+    }
+  })
+  return routes
+}
+
+const identifyBy = (routes: ReadonlyArray<Route>): SimulatedProvider["identify"] => (request) => {
+  const path = Exchanges.path(request)
+  const route = routes.find(({ method, pattern }) => method === request.method && pattern.test(path))
+  const key = route?.keyHeader === undefined ? undefined : request.headers[route.keyHeader]
+  return { operation: route?.operation ?? "unknown", key }
+}
+
+const serverRequest = (origin: string, request: Received): HttpServerRequest.HttpServerRequest => {
+  const { body, headers, method, target } = request
+  const type = headers["content-type"]
+  // A body of no bytes has a type all the same: it is a form without fields.
+  const bytes = body.length === 0 && type === undefined ? HttpBody.empty : HttpBody.uint8Array(body, type)
+  const sent = HttpClientRequest.make(method as "GET")(`${origin}${target}`, { headers, body: bytes })
+  return HttpServerRequest.fromClientRequest(sent)
+}
+
+const bytesOf = (response: HttpServerResponse.HttpServerResponse): Uint8Array => {
+  const { body } = response
+  if (body._tag === "Uint8Array") return body.body
+  if (body._tag === "Empty") return new Uint8Array(0)
+  throw new TypeError(`a simulated provider answers with bytes, not with a body of kind ${body._tag}`)
+}
+
+const answerOf = (response: HttpServerResponse.HttpServerResponse): Answer => {
+  const { body } = response
+  const type = body._tag === "Empty" || body.contentType === undefined ? {} : { "content-type": body.contentType }
+  // How long the body is, the wire says: a fault may change it.
+  const { "content-length": _, ...headers } = response.headers
+  return { status: response.status, headers: { ...type, ...headers }, body: bytesOf(response), executed: true }
+}
+
+const missing = "a value"
+
+/** The first leaf of an issue: where, and what was expected. */
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) => (issue._tag === "MissingKey" ? missing : SchemaIssue.defaultLeafHook(issue))
+})
+
+const places: { readonly [kind: string]: Problem["place"] } = {
+  Params: "params",
+  Query: "query",
+  Headers: "headers",
+  Payload: "payload"
+}
+
+const problemOf = (place: Problem["place"], error: Schema.SchemaError): Problem => {
+  const first = formatIssue(error.issue).issues[0]
+  const field = (first?.path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment)).join(".")
+  const expected = (first?.message ?? missing).replace(/^Expected /u, "")
+  return { place, field, missing: first?.message === missing, expected }
+}
+
+/** What the declaration refuses is the provider's business; any other defect is a bug of the simulation, and stays one. */
+const invalidOr = (words: Words, request: Received) => (defect: unknown): Effect.Effect<Answer> => {
+  const place = HttpApiSchemaError.is(defect) ? places[defect.kind] : undefined
+  if (!HttpApiSchemaError.is(defect) || place === undefined) return Effect.die(defect)
+  return Effect.succeed(words.invalid(problemOf(place, defect.cause), request))
+}
+
+/** The endpoints themselves, behind all parts. */
+const endpoints = <Id extends string, Groups extends HttpApiGroup.Constraint>(options: Options<Id, Groups>, origin: string): Effect.Effect<Handle, never, Scope.Scope> => {
+  const { handlers, provider, words } = options
+  const served = HttpApiBuilder.layer(provider.api).pipe(Layer.provide(handlers), Layer.provide(markers), Layer.provide(HttpServer.layerServices))
+  // All that is left to require is the router, but the types cannot tell while the groups are a parameter.
+  const routes = served as unknown as Layer.Layer<never, never, HttpRouter.HttpRouter>
+  return Effect.map(HttpRouter.toHttpEffect(routes), (app) => (request) =>
+    Effect.scoped(Effect.provideService(app, HttpServerRequest.HttpServerRequest, serverRequest(origin, request))).pipe(
+      Effect.map(answerOf),
+      Effect.catch((error) => (error.reason._tag === "RouteNotFound" ? Effect.succeed(words.unknownPath(request)) : Effect.die(error))),
+      Effect.catchDefect(invalidOr(words, request))
+    ))
+}
+
+/** The endpoint as it works: so long, and broken where the plan says so. */
+const working = (options: Pick<Options<never, never>, "latency" | "words">, next: Handle): Handle => {
+  const delay = Duration.fromInputUnsafe(options.latency ?? Duration.zero)
+  const failed = (status: number): Answer => ({ ...options.words.failure(status), executed: true })
+  const work: Handle = (request) => {
+    const { crash } = request
+    if (crash === undefined) return next(request)
+    if (!crash.processed) return Effect.succeed(failed(crash.status))
+    return Effect.map(next(request), (answer) => (answer.executed ? failed(crash.status) : answer))
+  }
+  return Duration.isZero(delay) ? work : (request) => Effect.andThen(Effect.sleep(delay), work(request))
+}
+
+/**
+ * A simulated provider out of its declaration, until the scope closes. A handler that dies is a bug of the simulation: in memory the client dies of it, on a port the answer is
+ * a 500 and the log has the cause. @category constructors @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*<Id extends string, Groups extends HttpApiGroup.Constraint>(options: Options<Id, Groups>): Effect.fn.Return<SimulatedProvider, never, Scope.Scope> {
+  const provider = options.provider as Provider.Any
+  const origins = originsOf(provider)
+  const routed = yield* endpoints(options, origins[0] ?? "http://localhost")
+  const handle = (options.parts ?? []).reduceRight((next, part) => part(next), working(options, routed))
+  return {
+    name: provider.name,
+    origins,
+    ledger: options.ledger,
+    identify: identifyBy(routesOf(provider)),
+    handle,
+    edge: options.words.failure
+  }
+})

@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Fault, Hint } from "@breakwater/testkit"
+
+const all: ReadonlyArray<Fault.Fault> = [
+  Fault.none,
+  Fault.latency("1 second"),
+  Fault.refused,
+  Fault.connectBlackhole(),
+  Fault.resetBefore,
+  Fault.lostResponse,
+  Fault.blackhole(),
+  Fault.blackhole({ processed: true }),
+  Fault.silence,
+  Fault.truncated(0.5),
+  Fault.garbage,
+  Fault.html(),
+  Fault.html(502),
+  Fault.status(503),
+  Fault.status(503, { processed: true }),
+  Fault.rateLimited(Hint.seconds(2)),
+  Fault.rateLimited(Hint.aDay),
+  Fault.crash(),
+  Fault.crash({ processed: true }),
+  Fault.emptyBody,
+  Fault.hugeBody(),
+  Fault.hugeBody({ announced: false })
+]
+
+describe("Fault", () => {
+  it("is plain data: JSON and back changes nothing", () => {
+    for (const fault of all) {
+      const fields = Object.fromEntries(Object.entries(fault).filter(([, value]) => value !== undefined))
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(fault)), fields)
+    }
+  })
+
+  it("has a name of its own for each", () => {
+    assert.strictEqual(new Set(all.map(({ name }) => name)).size, all.length)
+  })
+
+  it("says at which phase it strikes, and whether the provider works all the same", () => {
+    const seen = all.map(({ _tag, phase, processed }) => `${_tag} ${phase} ${processed ? "done" : "not done"}`)
+
+    assert.deepStrictEqual(seen, [
+      "None none done",
+      "Latency answer done",
+      "Refused connection not done",
+      "ConnectBlackhole connection not done",
+      "ResetBefore request not done",
+      "LostResponse answer done",
+      "Blackhole request not done",
+      "Blackhole answer done",
+      "Silence body done",
+      "Truncated body done",
+      "Garbage body done",
+      "Html body done",
+      "Html body done",
+      "Status request not done",
+      "Status answer done",
+      "Status request not done",
+      "Status request not done",
+      "Crash work not done",
+      "Crash work done",
+      "EmptyBody body done",
+      "HugeBody body done",
+      "HugeBody body done"
+    ])
+  })
+
+  it("refuses values that mean nothing", () => {
+    assert.throws(() => Fault.truncated(1), RangeError, /share must be from 0 to below 1/u)
+    assert.throws(() => Fault.truncated(Number.NaN), RangeError)
+    assert.throws(() => Fault.truncated(-0.1), RangeError)
+    assert.doesNotThrow(() => Fault.truncated(0))
+    assert.throws(() => Fault.status(199), RangeError, /Fault.status: status must be from 200 to 599/u)
+    assert.throws(() => Fault.status(600), RangeError)
+    assert.throws(() => Fault.html(1), RangeError, /Fault.html/u)
+    assert.throws(() => Fault.crash({ status: 1000 }), RangeError, /Fault.crash/u)
+  })
+})
