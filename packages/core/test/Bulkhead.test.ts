@@ -233,6 +233,6 @@ describe("Bulkhead as a state machine", () => {
 
       assert.deepStrictEqual(counts(bulkhead), { inFlight: 0, waiting: 0 })
     },
-    { arbitrary: { runs: 2000, size: 100, seed: "bulkhead" } }
+    { arbitrary: { runs: 800, size: 100, seed: "bulkhead" } }
   )
 })

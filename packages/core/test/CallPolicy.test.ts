@@ -20,7 +20,12 @@ describe("CallPolicy.merge", () => {
       { attempts: undefined, breaker: { window: undefined }, bulkhead: undefined, backoff: { base: undefined } }
     )
 
-    assert.deepStrictEqual(given(merged), { attempts: 2, breaker: { window: 10 }, bulkhead: { queue: 1 }, backoff: { base: 1 } })
+    assert.deepStrictEqual(given(merged), {
+      attempts: 2,
+      breaker: { window: 10 },
+      bulkhead: { queue: 1 },
+      backoff: { base: 1 }
+    })
   })
 
   it("merges field by field inside backoff, breaker and bulkhead", () => {
@@ -54,7 +59,11 @@ describe("CallPolicy.merge", () => {
 
     CallPolicies.merge(base, override)
 
-    assert.deepStrictEqual(base, { deadline: "9 seconds", breaker: { window: 10 }, bulkhead: { queueTimeout: "9 seconds" } })
+    assert.deepStrictEqual(base, {
+      deadline: "9 seconds",
+      breaker: { window: 10 },
+      bulkhead: { queueTimeout: "9 seconds" }
+    })
     assert.deepStrictEqual(override, { deadline: "1 second", breaker: { window: 20 } })
   })
 
@@ -70,7 +79,15 @@ describe("CallPolicy.merge", () => {
     const resolvedWith = (override: CallPolicy) => {
       const resolved = Result.getOrThrow(PolicyRules.resolve("acme", CallPolicies.merge(base, override)))
       const { attemptMillis, bulkhead, connectMillis, deadlineMillis, rateWaitMillis, silenceMillis } = resolved
-      return [deadlineMillis, attemptMillis, silenceMillis, connectMillis, rateWaitMillis, bulkhead.queueMillis, bulkhead.queue]
+      return [
+        deadlineMillis,
+        attemptMillis,
+        silenceMillis,
+        connectMillis,
+        rateWaitMillis,
+        bulkhead.queueMillis,
+        bulkhead.queue
+      ]
     }
 
     assert.deepStrictEqual(resolvedWith({}), [60_000, 20_000, 10_000, 1000, 30_000, 15_000, 7])
@@ -96,15 +113,23 @@ describe("CallPolicy.merge", () => {
     rateWait: seconds
   })
   const inMillis = (times: typeof Times.Type): CallPolicy =>
-    Object.fromEntries(Object.entries(times).map(([name, value]) => [name, value === undefined ? undefined : value * 1000]))
+    Object.fromEntries(
+      Object.entries(times).map(([name, value]) => [name, value === undefined ? undefined : value * 1000])
+    )
 
   it.prop(
     "never makes a policy contradict itself by shortening the deadline or the attempt",
-    [Times, Schema.Literals(["deadline", "attemptTimeout"]), Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 }))],
+    [
+      Times,
+      Schema.Literals(["deadline", "attemptTimeout"]),
+      Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 }))
+    ],
     ([times, field, shorter]) => {
       const base = inMillis(times)
       const before = PolicyRules.resolve("acme", base)
-      const current = Result.isSuccess(before) ? { deadline: before.success.deadlineMillis, attemptTimeout: before.success.attemptMillis }[field] : 0
+      const current = Result.isSuccess(before)
+        ? { deadline: before.success.deadlineMillis, attemptTimeout: before.success.attemptMillis }[field]
+        : 0
       if (shorter * 1000 > current) return
 
       const after = PolicyRules.resolve("acme", CallPolicies.merge(base, { [field]: shorter * 1000 }))

@@ -443,7 +443,7 @@ describe("Circuit as a state machine", () => {
         visited.set(circuit.state, (visited.get(circuit.state) ?? 0) + 1)
       }
     },
-    { arbitrary: { runs: 3000, size: 120, seed: "circuit" } }
+    { arbitrary: { runs: 1500, size: 120, seed: "circuit" } }
   )
 
   it("was driven through all of its states by the property above", () => {

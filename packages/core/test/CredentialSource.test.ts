@@ -42,7 +42,13 @@ describe("CredentialSource.rereading", () => {
       state.value = "k2"
       const newer = yield* refresh(source, 1)
 
-      assert.deepStrictEqual([before, shown(newer)], [["k1", 1], ["k2", 2]])
+      assert.deepStrictEqual(
+        [before, shown(newer)],
+        [
+          ["k1", 1],
+          ["k2", 2]
+        ]
+      )
       assert.deepStrictEqual(source.peek(), newer)
       assert.strictEqual(yield* source.current, newer)
     })
@@ -82,7 +88,13 @@ describe("CredentialSource.rereading", () => {
       state.value = "k2"
       const changed = yield* refresh(source, 1)
 
-      assert.deepStrictEqual([shown(unchanged), shown(changed)], [["k1", 1], ["k2", 2]])
+      assert.deepStrictEqual(
+        [shown(unchanged), shown(changed)],
+        [
+          ["k1", 1],
+          ["k2", 2]
+        ]
+      )
       assert.strictEqual(state.reads, 2)
     })
   )

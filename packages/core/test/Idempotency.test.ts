@@ -156,8 +156,21 @@ describe("Idempotency.problemOf", () => {
   })
 
   it("takes printable ASCII without spaces at its ends (SAFE-10)", () => {
-    for (const key of ["!", "~", "order/1 charge", "a b", "{}:;,\"'"]) assert.isUndefined(Idempotency.problemOf(key), key)
-    for (const key of [" ", " a", "a ", "a\n", "a\r\nX-Evil: 1", "a\u0000b", "a\u007f", "ä", "a\u00a0b", "\ud83d\ude00", "\t"]) {
+    for (const key of ["!", "~", "order/1 charge", "a b", "{}:;,\"'"])
+      assert.isUndefined(Idempotency.problemOf(key), key)
+    for (const key of [
+      " ",
+      " a",
+      "a ",
+      "a\n",
+      "a\r\nX-Evil: 1",
+      "a\u0000b",
+      "a\u007f",
+      "ä",
+      "a\u00a0b",
+      "\ud83d\ude00",
+      "\t"
+    ]) {
       assert.deepStrictEqual(Idempotency.problemOf(key), notAscii, JSON.stringify(key))
     }
   })
@@ -218,7 +231,9 @@ describe("Idempotency.withKeyOf", () => {
 
   it.effect("gives the item to the function", () =>
     Effect.gen(function* () {
-      const named = Idempotency.withKeyOf((name: string) => name)((name) => Effect.map(keyed, (cell) => [name, cell?.key]))
+      const named = Idempotency.withKeyOf((name: string) => name)((name) =>
+        Effect.map(keyed, (cell) => [name, cell?.key])
+      )
 
       assert.deepStrictEqual(yield* named("a"), ["a", "a"])
     })

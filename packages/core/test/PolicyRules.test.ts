@@ -99,11 +99,27 @@ describe("PolicyRules.resolve", () => {
   })
 
   it("lets defaults bend to a shorter deadline", () => {
-    const { attemptMillis, bulkhead, connectMillis, deadlineMillis, rateWaitMillis, silenceMillis } = resolved({ deadline: 1500 })
+    const { attemptMillis, bulkhead, connectMillis, deadlineMillis, rateWaitMillis, silenceMillis } = resolved({
+      deadline: 1500
+    })
 
     assert.deepStrictEqual(
-      { deadlineMillis, attemptMillis, silenceMillis, connectMillis, rateWaitMillis, queueMillis: bulkhead.queueMillis },
-      { deadlineMillis: 1500, attemptMillis: 1500, silenceMillis: 1500, connectMillis: 1500, rateWaitMillis: 1500, queueMillis: 1500 }
+      {
+        deadlineMillis,
+        attemptMillis,
+        silenceMillis,
+        connectMillis,
+        rateWaitMillis,
+        queueMillis: bulkhead.queueMillis
+      },
+      {
+        deadlineMillis: 1500,
+        attemptMillis: 1500,
+        silenceMillis: 1500,
+        connectMillis: 1500,
+        rateWaitMillis: 1500,
+        queueMillis: 1500
+      }
     )
   })
 
@@ -124,7 +140,13 @@ describe("PolicyRules.resolve", () => {
   it("resolves every preset", () => {
     const { aws2026, background, charge, email, geocode, interactive } = CallPolicies
 
-    assert.deepStrictEqual(resolved(interactive), { ...all, deadlineMillis: 10_000, attemptMillis: 4000, silenceMillis: 4000, attempts: 3 })
+    assert.deepStrictEqual(resolved(interactive), {
+      ...all,
+      deadlineMillis: 10_000,
+      attemptMillis: 4000,
+      silenceMillis: 4000,
+      attempts: 3
+    })
     assert.deepStrictEqual(resolved(background), {
       ...all,
       deadlineMillis: 600_000,
@@ -153,12 +175,18 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
       rule: "must be a whole number from 1 to 20, got 0"
     })
     assert.deepStrictEqual(result, Result.fail(expected))
-    assert.strictEqual(expected.message, "policy of acme.things.get: attempts must be a whole number from 1 to 20, got 0")
+    assert.strictEqual(
+      expected.message,
+      "policy of acme.things.get: attempts must be a whole number from 1 to 20, got 0"
+    )
   })
 
   it("refuses a time that is longer than the one around it, on both sides of the boundary", () => {
     const pairs: ReadonlyArray<readonly [string, (millis: number) => CallPolicy]> = [
-      ["attemptTimeout (10s 1ms) must not be longer than deadline (10s)", (ms) => ({ deadline: "10 seconds", attemptTimeout: ms })],
+      [
+        "attemptTimeout (10s 1ms) must not be longer than deadline (10s)",
+        (ms) => ({ deadline: "10 seconds", attemptTimeout: ms })
+      ],
       ["silenceTimeout (10s 1ms) must not be longer than attemptTimeout (10s)", (ms) => ({ silenceTimeout: ms })],
       ["connectTimeout (10s 1ms) must not be longer than attemptTimeout (10s)", (ms) => ({ connectTimeout: ms })],
       ["rateWait (10s 1ms) must not be longer than deadline (10s)", (ms) => ({ deadline: "10 seconds", rateWait: ms })],
@@ -166,7 +194,10 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
         "bulkhead.queueTimeout (10s 1ms) must not be longer than deadline (10s)",
         (ms) => ({ deadline: "10 seconds", bulkhead: { queueTimeout: ms } })
       ],
-      ["backoff.base (10s 1ms) must not be longer than backoff.cap (10s)", (ms) => ({ backoff: { cap: "10 seconds", base: ms } })],
+      [
+        "backoff.base (10s 1ms) must not be longer than backoff.cap (10s)",
+        (ms) => ({ backoff: { cap: "10 seconds", base: ms } })
+      ],
       [
         "backoff.throttledBase (10s 1ms) must not be longer than backoff.cap (10s)",
         (ms) => ({ backoff: { cap: "10 seconds", throttledBase: ms } })
@@ -215,7 +246,10 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
       assert.strictEqual(refused(policy(min)), "resolved", field)
       assert.strictEqual(refused(policy(max)), "resolved", field)
       for (const wrong of [min - 1, max + 1, min + 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-        assert.strictEqual(refused(policy(wrong)), `${field} must be a whole number from ${min} to ${max}, got ${wrong}`)
+        assert.strictEqual(
+          refused(policy(wrong)),
+          `${field} must be a whole number from ${min} to ${max}, got ${wrong}`
+        )
       }
     }
   })
@@ -248,9 +282,11 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
     ]
 
     for (const [field, policy] of fields) {
-      for (const none of [0, -1, Number.NaN]) assert.strictEqual(refused(policy(none)), `${field} must be longer than zero`)
+      for (const none of [0, -1, Number.NaN])
+        assert.strictEqual(refused(policy(none)), `${field} must be longer than zero`)
       assert.strictEqual(refused(policy(1)), "resolved", field)
-      for (const tooLong of [2 ** 31, Duration.infinity]) assert.strictEqual(refused(policy(tooLong)), `${field} must be at most 24 days`)
+      for (const tooLong of [2 ** 31, Duration.infinity])
+        assert.strictEqual(refused(policy(tooLong)), `${field} must be at most 24 days`)
       assert.strictEqual(
         refused(policy("soon" as Duration.Input)),
         `${field} must be a duration such as "5 seconds", got "soon"`
@@ -259,7 +295,9 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
     assert.strictEqual(refused({ deadline: 2 ** 31 - 1 }), "resolved")
   })
 
-  const Input = Schema.UndefinedOr(Schema.Union([Schema.Number, Schema.String, Schema.Literals(["1 second", "2 minutes", "3 hours"])]))
+  const Input = Schema.UndefinedOr(
+    Schema.Union([Schema.Number, Schema.String, Schema.Literals(["1 second", "2 minutes", "3 hours"])])
+  )
   const Written = Schema.Struct({
     deadline: Input,
     attemptTimeout: Input,

@@ -63,7 +63,9 @@ expectTypeOf<Safety.OfEndpoint<typeof prefixedCharge>>().toEqualTypeOf<"keyed">(
 expectTypeOf<Safety.OfEndpoint<typeof prefixedRing>>().toEqualTypeOf<"unsafe">()
 
 // A group's marker is its endpoints', also after `prefix` of the group and of the whole API.
-type Endpoint<G extends HttpApiGroup.Constraint, Name extends keyof G["endpoints"]> = Safety.OfEndpoint<G["endpoints"][Name]>
+type Endpoint<G extends HttpApiGroup.Constraint, Name extends keyof G["endpoints"]> = Safety.OfEndpoint<
+  G["endpoints"][Name]
+>
 
 const reading = HttpApiGroup.make("reading").add(get, post).pipe(Safety.safe)
 const paying = HttpApiGroup.make("paying").add(post, ringing, del).pipe(Safety.keyed(keys)).prefix("/v1")
@@ -81,7 +83,8 @@ expectTypeOf<Endpoint<typeof plain, "get">>().toEqualTypeOf<"safe">()
 expectTypeOf<Endpoint<typeof late, "post">>().toEqualTypeOf<"unsafe">()
 
 const api = Api.make("acme").add(reading, paying).prefix("/api")
-type GroupOf<A, Name extends string> = A extends HttpApi.HttpApi<infer _, infer Groups> ? HttpApiGroup.WithIdentifier<Groups, Name> : never
+type GroupOf<A, Name extends string> =
+  A extends HttpApi.HttpApi<infer _, infer Groups> ? HttpApiGroup.WithIdentifier<Groups, Name> : never
 
 expectTypeOf<Endpoint<GroupOf<typeof api, "reading">, "post">>().toEqualTypeOf<"safe">()
 expectTypeOf<Endpoint<GroupOf<typeof api, "paying">, "post">>().toEqualTypeOf<"keyed">()

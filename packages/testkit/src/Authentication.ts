@@ -16,8 +16,11 @@ export interface Options {
 }
 
 /** Lets a request through when it is accepted. @category constructors @since 0.1.0 */
-export const make = (options: Options): Part => (next) => (request) =>
-  options.accepts(request) ? next(request) : Effect.succeed(options.refusal(request))
+export const make =
+  (options: Options): Part =>
+  (next) =>
+  (request) =>
+    options.accepts(request) ? next(request) : Effect.succeed(options.refusal(request))
 
 /** The key in `Authorization`: a bearer token (RFC 6750), or the user of `Basic` (RFC 7617). @category accessors @since 0.1.0 */
 export const keyIn = (headers: Headers.Headers): string | undefined => {

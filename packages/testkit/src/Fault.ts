@@ -161,14 +161,21 @@ export const silence: Fault = { _tag: "Silence", name: "silence", phase: "body",
 /** The connection breaks after this share of the body. Throws a `RangeError` unless it is from 0 to below 1. @category constructors @since 0.1.0 */
 export const truncated = (share = 0.5): Fault => {
   if (!(share >= 0 && share < 1)) throw new RangeError(`Fault.truncated: share must be from 0 to below 1, got ${share}`)
-  return { _tag: "Truncated", name: `truncated after ${Math.round(share * 100)} %`, phase: "body", processed: true, share }
+  return {
+    _tag: "Truncated",
+    name: `truncated after ${Math.round(share * 100)} %`,
+    phase: "body",
+    processed: true,
+    share
+  }
 }
 
 /** The body is not JSON, whatever its type says. @category constructors @since 0.1.0 */
 export const garbage: Fault = { _tag: "Garbage", name: "garbage", phase: "body", processed: true }
 
 const statusInRange = (of: string, status: number): number => {
-  if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`Fault.${of}: status must be from 200 to 599, got ${status}`)
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    throw new RangeError(`Fault.${of}: status must be from 200 to 599, got ${status}`)
   return status
 }
 
@@ -224,8 +231,18 @@ export const crash = (options?: Partial<Processed> & { readonly status?: number 
 export const emptyBody: Fault = { _tag: "EmptyBody", name: "empty body", phase: "body", processed: true }
 
 /** The body, made longer with white space: valid JSON, too large to read. Default 16 MiB, announced. @category constructors @since 0.1.0 */
-export const hugeBody = (options?: { readonly bytes?: number | undefined; readonly announced?: boolean | undefined }): Fault => {
+export const hugeBody = (options?: {
+  readonly bytes?: number | undefined
+  readonly announced?: boolean | undefined
+}): Fault => {
   const bytes = options?.bytes ?? 16 * 1024 * 1024
   const announced = options?.announced ?? true
-  return { _tag: "HugeBody", name: `body of ${bytes} bytes${announced ? "" : ", not announced"}`, phase: "body", processed: true, bytes, announced }
+  return {
+    _tag: "HugeBody",
+    name: `body of ${bytes} bytes${announced ? "" : ", not announced"}`,
+    phase: "body",
+    processed: true,
+    bytes,
+    announced
+  }
 }

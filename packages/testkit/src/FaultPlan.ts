@@ -19,7 +19,9 @@ export const always = (fault: Fault): FaultPlan => ({ next: () => fault })
 export const none: FaultPlan = always(Faults.none)
 
 /** One fault for each exchange, in the order in which they come; none after the last. @category constructors @since 0.1.0 */
-export const script = (faults: ReadonlyArray<Fault>): FaultPlan => ({ next: ({ index }) => faults[index] ?? Faults.none })
+export const script = (faults: ReadonlyArray<Fault>): FaultPlan => ({
+  next: ({ index }) => faults[index] ?? Faults.none
+})
 
 /** The fault wherever the predicate holds. @category constructors @since 0.1.0 */
 export const when = (predicate: (exchange: Exchange) => boolean, fault: Fault): FaultPlan => ({
@@ -54,7 +56,10 @@ export interface Share {
  * **Details** Each exchange draws for itself, from the seed, its label and its occurrence: a draw depends on no other, so that concurrency, retries and a changed plan
  * elsewhere leave it as it is. A resent write (same key) draws anew. Throws a `RangeError` if the shares are more than 1 in all. @category constructors @since 0.1.0
  */
-export const seeded = (options: { readonly seed: number | string; readonly faults: ReadonlyArray<Share> }): FaultPlan => {
+export const seeded = (options: {
+  readonly seed: number | string
+  readonly faults: ReadonlyArray<Share>
+}): FaultPlan => {
   const { faults, seed } = options
   const total = faults.reduce((sum, { share }) => sum + share, 0)
   if (faults.some(({ share }) => !(share >= 0)) || total > 1 + 1e-9) {

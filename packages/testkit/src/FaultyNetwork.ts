@@ -41,7 +41,14 @@ class Occurrences {
   }
 }
 
-const log = (provider: SimulatedProvider, exchange: Exchange, at: number, fault: Fault, answer: Answer | undefined, wire: Wire): void => {
+const log = (
+  provider: SimulatedProvider,
+  exchange: Exchange,
+  at: number,
+  fault: Fault,
+  answer: Answer | undefined,
+  wire: Wire
+): void => {
   const sent = wire._tag === "Answered" ? wire.status : answer?.status
   provider.ledger.log({
     index: exchange.index,
@@ -81,7 +88,7 @@ export const make = (plan: FaultPlan): Effect.Effect<FaultyNetwork> =>
       }
     }
     return {
-      exchange: Effect.fnUntraced(function*(provider: SimulatedProvider, request: Received) {
+      exchange: Effect.fnUntraced(function* (provider: SimulatedProvider, request: Received) {
         const startedAt = yield* Clock.currentTimeMillis
         const exchange = begin(provider, request, startedAt)
         const fault = plan.next(exchange)

@@ -36,10 +36,17 @@ export interface Quota {
 }
 
 /** `X-RateLimit-Remaining` and `X-RateLimit-Reset`, the reset as seconds from now, or since the epoch. @category constructors @since 0.1.0 */
-export const xRateLimit = (quota: Quota & {
-  /** Whether the reset is a time since the epoch. Default false. */
-  readonly epoch?: boolean | undefined
-}): Hint => ({ _tag: "XRateLimit", remaining: quota.remaining ?? 0, resetSeconds: quota.resetSeconds, epoch: quota.epoch ?? false })
+export const xRateLimit = (
+  quota: Quota & {
+    /** Whether the reset is a time since the epoch. Default false. */
+    readonly epoch?: boolean | undefined
+  }
+): Hint => ({
+  _tag: "XRateLimit",
+  remaining: quota.remaining ?? 0,
+  resetSeconds: quota.resetSeconds,
+  epoch: quota.epoch ?? false
+})
 
 /** The IETF's `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). @category constructors @since 0.1.0 */
 export const rateLimit = (quota: Quota): Hint => ({

@@ -26,12 +26,12 @@ export interface Options {
   readonly fingerprint?: ((request: Received) => string) | undefined
   /** Headers added to an answer that is given again. Default none. */
   readonly replayedHeaders?: Readonly<Record<string, string>> | undefined
-  /** The request that the key belongs to is not answered yet. */
-  readonly inUse: (key: string) => Answer
-  /** The key belongs to another request. */
-  readonly mismatch: (key: string) => Answer
-  /** The key is too long. */
-  readonly tooLong: (key: string) => Answer
+  /** The request that the key belongs to is not answered yet. Default 409. */
+  readonly inUse?: ((key: string) => Answer) | undefined
+  /** The key belongs to another request. Default 422. */
+  readonly mismatch?: ((key: string) => Answer) | undefined
+  /** The key is too long. Default 400. */
+  readonly tooLong?: ((key: string) => Answer) | undefined
 }
 
 interface Kept {
@@ -39,6 +39,16 @@ interface Kept {
   readonly until: number
   /** `undefined` while the request is under way. */
   answer: Answer | undefined
+}
+
+/**
+ * What a key that cannot be used is answered with when the provider does not say: the statuses of the IETF's draft.
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ (read 2026-11-21)
+ */
+const refusals = {
+  inUse: () => Exchanges.json(409, { error: "a request with this idempotency key is in progress" }),
+  mismatch: () => Exchanges.json(422, { error: "the idempotency key was used for another request" }),
+  tooLong: () => Exchanges.json(400, { error: "the idempotency key is too long" })
 }
 
 const exact = (request: Received): string => `${request.method} ${request.target}\n${Exchanges.text(request)}`
@@ -53,11 +63,16 @@ const prune = (kept: Map<string, Kept>, now: number): void => {
 
 /** Keeps answers under keys. @category constructors @since 0.1.0 */
 export const make = (options: Options): Part => {
-  const { fingerprint = exact, inUse, maxLength = 255, methods = ["POST"], mismatch, tooLong } = options
+  const { fingerprint = exact, maxLength = 255, methods = ["POST"] } = options
+  const { inUse = refusals.inUse, mismatch = refusals.mismatch, tooLong = refusals.tooLong } = options
   const header = options.header.toLowerCase()
   const windowMillis = Duration.toMillis(options.window)
   const kept = new Map<string, Kept>()
-  const again = (answer: Answer): Answer => ({ ...answer, headers: { ...answer.headers, ...options.replayedHeaders }, executed: false })
+  const again = (answer: Answer): Answer => ({
+    ...answer,
+    headers: { ...answer.headers, ...options.replayedHeaders },
+    executed: false
+  })
   const first = (next: Handle, request: Received, key: string, print: string, now: number): Effect.Effect<Answer> => {
     const entry: Kept = { fingerprint: print, until: now + windowMillis, answer: undefined }
     kept.set(key, entry)
@@ -65,7 +80,8 @@ export const make = (options: Options): Part => {
       Effect.sync(() => {
         if (Exit.isSuccess(exit) && exit.value.executed) entry.answer = exit.value
         else if (kept.get(key) === entry) kept.delete(key)
-      }))
+      })
+    )
   }
   return (next) => (request) => {
     const key = request.headers[header]

@@ -40,10 +40,21 @@ export interface LoggedExchange {
 /** Exchanges that are remembered, the oldest forgotten first. Entries are never forgotten. @category constants @since 0.1.0 */
 export const maxExchanges = 10_000
 
+const blank: Omit<LedgerEntry, "kind"> = {
+  at: 0,
+  operation: "",
+  key: undefined,
+  amount: undefined,
+  currency: undefined,
+  ids: {},
+  metadata: {}
+}
+
 /** Appended to by the simulation, read by everyone else. @category models @since 0.1.0 */
 export class Ledger {
   private readonly recorded: Array<LedgerEntry> = []
   private logged: Array<LoggedExchange> = []
+  private count = 0
 
   /** Everything that was done, oldest first. */
   get entries(): ReadonlyArray<LedgerEntry> {
@@ -55,11 +66,18 @@ export class Ledger {
     return this.logged
   }
 
-  record(entry: LedgerEntry): void {
-    this.recorded.push(entry)
+  /** How many exchanges there were, those that are forgotten included. */
+  get exchangeCount(): number {
+    return this.count
+  }
+
+  /** Writes down what was done; what is left out of an entry is unknown, its time 0. */
+  record(entry: Pick<LedgerEntry, "kind"> & Partial<LedgerEntry>): void {
+    this.recorded.push({ ...blank, ...entry })
   }
 
   log(exchange: LoggedExchange): void {
+    this.count++
     this.logged.push(exchange)
     if (this.logged.length >= 2 * maxExchanges) this.logged = this.logged.slice(-maxExchanges)
   }

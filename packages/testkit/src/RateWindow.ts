@@ -29,7 +29,8 @@ export const make = (options: Options): Part => {
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         taken = taken.filter((at) => now - at < windowMillis)
         const oldest = taken[0]
-        if (oldest !== undefined && taken.length >= limit) return Effect.succeed(refusal(request, oldest + windowMillis - now))
+        if (oldest !== undefined && taken.length >= limit)
+          return Effect.succeed(refusal(request, oldest + windowMillis - now))
         taken.push(now)
         return next(request)
       })

@@ -20,7 +20,9 @@ import type { SimulatedProvider } from "./SimulatedProvider.ts"
 import type { Answered, Wire } from "./Wire.ts"
 
 /** The port cannot be taken. `code` is the system's: `EADDRINUSE` when somebody has it already. @category errors @since 0.1.0 */
-export class PortUnavailable extends Schema.TaggedError<PortUnavailable>("@breakwater/testkit/Serve.node/PortUnavailable")("PortUnavailable", {
+export class PortUnavailable extends Schema.TaggedError<PortUnavailable>(
+  "@breakwater/testkit/Serve.node/PortUnavailable"
+)("PortUnavailable", {
   port: Schema.Int,
   code: Schema.String
 }) {
@@ -61,7 +63,9 @@ const bodyOf = (request: IncomingMessage): Effect.Effect<Uint8Array | undefined>
       length += chunk.length
       if (length <= maxBodyBytes) chunks.push(chunk)
     })
-    request.on("end", () => resume(Effect.succeed(length > maxBodyBytes ? undefined : new Uint8Array(Buffer.concat(chunks)))))
+    request.on("end", () =>
+      resume(Effect.succeed(length > maxBodyBytes ? undefined : new Uint8Array(Buffer.concat(chunks))))
+    )
     // The client left in the middle of its request: there is nothing to answer.
     request.on("error", () => resume(Effect.interrupt))
   })
@@ -83,7 +87,7 @@ const write = (response: ServerResponse, chunk: Uint8Array): Effect.Effect<void>
     response.write(chunk, () => resume(Effect.void))
   })
 
-const layAnswer = Effect.fnUntraced(function*(response: ServerResponse, wire: Answered) {
+const layAnswer = Effect.fnUntraced(function* (response: ServerResponse, wire: Answered) {
   response.writeHead(wire.status, wire.headers)
   const [only] = wire.chunks
   if (wire.end === "complete" && wire.chunks.length <= 1) return void response.end(only)
@@ -108,9 +112,16 @@ const lay = (response: ServerResponse, wire: Wire): Effect.Effect<void> => {
 }
 
 const plainAnswer = (response: ServerResponse, status: number, text: string): Effect.Effect<void> =>
-  Effect.sync(() => void response.writeHead(status, { "content-type": "text/plain", connection: "close" }).end(`${text}\n`))
+  Effect.sync(
+    () => void response.writeHead(status, { "content-type": "text/plain", connection: "close" }).end(`${text}\n`)
+  )
 
-const answer = Effect.fnUntraced(function*(network: FaultyNetwork, provider: SimulatedProvider, request: IncomingMessage, response: ServerResponse) {
+const answer = Effect.fnUntraced(function* (
+  network: FaultyNetwork,
+  provider: SimulatedProvider,
+  request: IncomingMessage,
+  response: ServerResponse
+) {
   // Writing to a client that has left is no error of ours.
   response.on("error", () => undefined)
   const body = yield* bodyOf(request)
@@ -123,7 +134,9 @@ const answer = Effect.fnUntraced(function*(network: FaultyNetwork, provider: Sim
 
 const listen = (server: Server, port: number): Effect.Effect<number, PortUnavailable> =>
   Effect.callback((resume) => {
-    server.on("error", (error: NodeJS.ErrnoException) => resume(Effect.fail(new PortUnavailable({ port, code: error.code ?? "UNKNOWN" }))))
+    server.on("error", (error: NodeJS.ErrnoException) =>
+      resume(Effect.fail(new PortUnavailable({ port, code: error.code ?? "UNKNOWN" })))
+    )
     server.listen(port, host, () => resume(Effect.succeed((server.address() as AddressInfo).port)))
   })
 
@@ -138,9 +151,13 @@ const close = (server: Server): Effect.Effect<void> =>
  * `refused` becomes a reset, `connectBlackhole` an answer that never comes. Throws a `RangeError` for a port out of range.
  * @category constructors @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(provider: SimulatedProvider, options?: Options): Effect.fn.Return<Served, PortUnavailable, Scope.Scope> {
+export const make = Effect.fnUntraced(function* (
+  provider: SimulatedProvider,
+  options?: Options
+): Effect.fn.Return<Served, PortUnavailable, Scope.Scope> {
   const wanted = options?.port ?? 0
-  if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535) throw new RangeError(`Serve.make: port must be from 0 to 65535, got ${wanted}`)
+  if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535)
+    throw new RangeError(`Serve.make: port must be from 0 to 65535, got ${wanted}`)
   const network = yield* FaultyNetworks.make(options?.plan ?? FaultPlans.none)
   const run = yield* FiberSet.makeRuntime<never, void>()
   const server = yield* Effect.acquireRelease(

@@ -27,12 +27,23 @@ export interface Options {
 type Sent = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
 
 const transportError = (request: HttpClientRequest.HttpClientRequest, code: string): HttpClientError.HttpClientError =>
-  new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause: systemError(code), description: code }) })
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.TransportError({ request, cause: systemError(code), description: code })
+  })
 
-const received = (request: HttpClientRequest.HttpClientRequest, url: URL): Effect.Effect<Received, HttpClientError.HttpClientError> =>
+const received = (
+  request: HttpClientRequest.HttpClientRequest,
+  url: URL
+): Effect.Effect<Received, HttpClientError.HttpClientError> =>
   Effect.mapBoth(HttpServerRequest.fromClientRequest(request).arrayBuffer, {
-    onSuccess: (buffer) => ({ method: request.method, target: url.pathname + url.search, headers: request.headers, body: new Uint8Array(buffer) }),
-    onFailure: (cause) => new HttpClientError.HttpClientError({ reason: new HttpClientError.EncodeError({ request, cause }) })
+    onSuccess: (buffer) => ({
+      method: request.method,
+      target: url.pathname + url.search,
+      headers: request.headers,
+      body: new Uint8Array(buffer)
+    }),
+    onFailure: (cause) =>
+      new HttpClientError.HttpClientError({ reason: new HttpClientError.EncodeError({ request, cause }) })
   })
 
 const lay = (request: HttpClientRequest.HttpClientRequest, url: URL, wire: Wire): Sent => {
@@ -44,7 +55,10 @@ const lay = (request: HttpClientRequest.HttpClientRequest, url: URL, wire: Wire)
     case "Silent":
       return Effect.never
     case "Unconnected":
-      return Effect.andThen(Effect.sleep(Duration.millis(wire.millis)), Effect.fail(transportError(request, "UND_ERR_CONNECT_TIMEOUT")))
+      return Effect.andThen(
+        Effect.sleep(Duration.millis(wire.millis)),
+        Effect.fail(transportError(request, "UND_ERR_CONNECT_TIMEOUT"))
+      )
   }
 }
 
@@ -52,11 +66,18 @@ const lay = (request: HttpClientRequest.HttpClientRequest, url: URL, wire: Wire)
  * An `HttpClient` in which only these providers exist: any other host is `ENOTFOUND`. What a provider has begun it ends, also when the client has left, until the scope closes.
  * @category constructors @since 0.1.0
  */
-export const client = Effect.fnUntraced(function*(providers: ReadonlyArray<SimulatedProvider>, options?: Options): Effect.fn.Return<HttpClient.HttpClient, never, Scope.Scope> {
+export const client = Effect.fnUntraced(function* (
+  providers: ReadonlyArray<SimulatedProvider>,
+  options?: Options
+): Effect.fn.Return<HttpClient.HttpClient, never, Scope.Scope> {
   const network = yield* FaultyNetwork.make(options?.plan ?? FaultPlans.none)
   const scope = yield* Effect.scope
   const byOrigin = new Map(providers.flatMap((provider) => provider.origins.map((origin) => [origin, provider])))
-  const exchange = Effect.fnUntraced(function*(provider: SimulatedProvider, request: HttpClientRequest.HttpClientRequest, url: URL) {
+  const exchange = Effect.fnUntraced(function* (
+    provider: SimulatedProvider,
+    request: HttpClientRequest.HttpClientRequest,
+    url: URL
+  ) {
     const arrived = yield* received(request, url)
     const fiber = yield* Effect.forkIn(network.exchange(provider, arrived), scope, { startImmediately: true })
     return yield* lay(request, url, yield* Fiber.join(fiber))
@@ -68,5 +89,7 @@ export const client = Effect.fnUntraced(function*(providers: ReadonlyArray<Simul
 })
 
 /** `client` as a layer. @category layers @since 0.1.0 */
-export const layer = (providers: ReadonlyArray<SimulatedProvider>, options?: Options): Layer.Layer<HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, client(providers, options))
+export const layer = (
+  providers: ReadonlyArray<SimulatedProvider>,
+  options?: Options
+): Layer.Layer<HttpClient.HttpClient> => Layer.effect(HttpClient.HttpClient, client(providers, options))

@@ -16,7 +16,8 @@ import type * as Scope from "effect/Scope"
 import type { Answer, Received } from "./Exchange.ts"
 import * as Exchanges from "./Exchange.ts"
 import type { Ledger } from "./Ledger.ts"
-import { HttpApiBuilder, HttpApiSchemaError, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "./Platform.ts"
+import { HttpApiBuilder, HttpApiSchemaError, HttpRouter, HttpServer, HttpServerRequest } from "./Platform.ts"
+import type { HttpServerResponse } from "./Platform.ts"
 
 /** Answers a request. @category models @since 0.1.0 */
 export type Handle = (request: Received) => Effect.Effect<Answer>
@@ -57,6 +58,13 @@ export interface Words {
   readonly failure: (status: number) => Answer
 }
 
+/** Errors as `{"error": "…"}`, for a provider whose own words do not matter. @category constants @since 0.1.0 */
+export const plainWords: Words = {
+  invalid: ({ expected, field, place }) => Exchanges.json(400, { error: `${place} ${field}: expected ${expected}` }),
+  unknownPath: (request) => Exchanges.json(404, { error: `no ${request.method} ${Exchanges.path(request)}` }),
+  failure: (status) => Exchanges.json(status, { error: `status ${status}` })
+}
+
 /** What handlers may require: the server's half of the safety markers. @category models @since 0.1.0 */
 export type HandlerServices = Safety.Safe | Safety.Idempotent | Safety.Keyed | Safety.Unsafe
 
@@ -66,7 +74,8 @@ export interface Options<Id extends string, Groups extends HttpApiGroup.Constrai
   /** `HttpApiBuilder.group` for each group of the declaration. */
   readonly handlers: Layer.Layer<HttpApiGroup.ToService<Id, Groups>, never, HandlerServices>
   readonly ledger: Ledger
-  readonly words: Words
+  /** Default `plainWords`. */
+  readonly words?: Words | undefined
   /** Parts of the protocol, the outermost first. Default none. */
   readonly parts?: ReadonlyArray<Part> | undefined
   /** How long the endpoints work, inside all parts. Default `0`. */
@@ -112,12 +121,14 @@ const routesOf = (provider: Provider.Any): ReadonlyArray<Route> => {
   return routes
 }
 
-const identifyBy = (routes: ReadonlyArray<Route>): SimulatedProvider["identify"] => (request) => {
-  const path = Exchanges.path(request)
-  const route = routes.find(({ method, pattern }) => method === request.method && pattern.test(path))
-  const key = route?.keyHeader === undefined ? undefined : request.headers[route.keyHeader]
-  return { operation: route?.operation ?? "unknown", key }
-}
+const identifyBy =
+  (routes: ReadonlyArray<Route>): SimulatedProvider["identify"] =>
+  (request) => {
+    const path = Exchanges.path(request)
+    const route = routes.find(({ method, pattern }) => method === request.method && pattern.test(path))
+    const key = route?.keyHeader === undefined ? undefined : request.headers[route.keyHeader]
+    return { operation: route?.operation ?? "unknown", key }
+  }
 
 const serverRequest = (origin: string, request: Received): HttpServerRequest.HttpServerRequest => {
   const { body, headers, method, target } = request
@@ -159,34 +170,55 @@ const places: { readonly [kind: string]: Problem["place"] } = {
 
 const problemOf = (place: Problem["place"], error: Schema.SchemaError): Problem => {
   const first = formatIssue(error.issue).issues[0]
-  const field = (first?.path ?? []).map((segment) => String(typeof segment === "object" ? segment.key : segment)).join(".")
+  const field = (first?.path ?? [])
+    .map((segment) => String(typeof segment === "object" ? segment.key : segment))
+    .join(".")
   const expected = (first?.message ?? missing).replace(/^Expected /u, "")
   return { place, field, missing: first?.message === missing, expected }
 }
 
 /** What the declaration refuses is the provider's business; any other defect is a bug of the simulation, and stays one. */
-const invalidOr = (words: Words, request: Received) => (defect: unknown): Effect.Effect<Answer> => {
-  const place = HttpApiSchemaError.is(defect) ? places[defect.kind] : undefined
-  if (!HttpApiSchemaError.is(defect) || place === undefined) return Effect.die(defect)
-  return Effect.succeed(words.invalid(problemOf(place, defect.cause), request))
-}
+const invalidOr =
+  (words: Words, request: Received) =>
+  (defect: unknown): Effect.Effect<Answer> => {
+    const place = HttpApiSchemaError.is(defect) ? places[defect.kind] : undefined
+    if (!HttpApiSchemaError.is(defect) || place === undefined) return Effect.die(defect)
+    return Effect.succeed(words.invalid(problemOf(place, defect.cause), request))
+  }
 
 /** The endpoints themselves, behind all parts. */
-const endpoints = <Id extends string, Groups extends HttpApiGroup.Constraint>(options: Options<Id, Groups>, origin: string): Effect.Effect<Handle, never, Scope.Scope> => {
-  const { handlers, provider, words } = options
-  const served = HttpApiBuilder.layer(provider.api).pipe(Layer.provide(handlers), Layer.provide(markers), Layer.provide(HttpServer.layerServices))
+const endpoints = <Id extends string, Groups extends HttpApiGroup.Constraint>(
+  options: Options<Id, Groups>,
+  origin: string
+): Effect.Effect<Handle, never, Scope.Scope> => {
+  const { handlers, provider, words = plainWords } = options
+  const served = HttpApiBuilder.layer(provider.api).pipe(
+    Layer.provide(handlers),
+    Layer.provide(markers),
+    Layer.provide(HttpServer.layerServices)
+  )
   // All that is left to require is the router, but the types cannot tell while the groups are a parameter.
   const routes = served as unknown as Layer.Layer<never, never, HttpRouter.HttpRouter>
-  return Effect.map(HttpRouter.toHttpEffect(routes), (app) => (request) =>
-    Effect.scoped(Effect.provideService(app, HttpServerRequest.HttpServerRequest, serverRequest(origin, request))).pipe(
-      Effect.map(answerOf),
-      Effect.catch((error) => (error.reason._tag === "RouteNotFound" ? Effect.succeed(words.unknownPath(request)) : Effect.die(error))),
-      Effect.catchDefect(invalidOr(words, request))
-    ))
+  return Effect.map(
+    HttpRouter.toHttpEffect(routes),
+    (app) => (request) =>
+      Effect.scoped(
+        Effect.provideService(app, HttpServerRequest.HttpServerRequest, serverRequest(origin, request))
+      ).pipe(
+        Effect.map(answerOf),
+        Effect.catch((error) =>
+          error.reason._tag === "RouteNotFound" ? Effect.succeed(words.unknownPath(request)) : Effect.die(error)
+        ),
+        Effect.catchDefect(invalidOr(words, request))
+      )
+  )
 }
 
 /** The endpoint as it works: so long, and broken where the plan says so. */
-const working = (options: Pick<Options<never, never>, "latency" | "words">, next: Handle): Handle => {
+const working = (
+  options: { readonly latency?: Duration.Input | undefined; readonly words: Words },
+  next: Handle
+): Handle => {
   const delay = Duration.fromInputUnsafe(options.latency ?? Duration.zero)
   const failed = (status: number): Answer => ({ ...options.words.failure(status), executed: true })
   const work: Handle = (request) => {
@@ -202,17 +234,23 @@ const working = (options: Pick<Options<never, never>, "latency" | "words">, next
  * A simulated provider out of its declaration, until the scope closes. A handler that dies is a bug of the simulation: in memory the client dies of it, on a port the answer is
  * a 500 and the log has the cause. @category constructors @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*<Id extends string, Groups extends HttpApiGroup.Constraint>(options: Options<Id, Groups>): Effect.fn.Return<SimulatedProvider, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function* <Id extends string, Groups extends HttpApiGroup.Constraint>(
+  options: Options<Id, Groups>
+): Effect.fn.Return<SimulatedProvider, never, Scope.Scope> {
   const provider = options.provider as Provider.Any
+  const words = options.words ?? plainWords
   const origins = originsOf(provider)
   const routed = yield* endpoints(options, origins[0] ?? "http://localhost")
-  const handle = (options.parts ?? []).reduceRight((next, part) => part(next), working(options, routed))
+  const handle = (options.parts ?? []).reduceRight(
+    (next, part) => part(next),
+    working({ latency: options.latency, words }, routed)
+  )
   return {
     name: provider.name,
     origins,
     ledger: options.ledger,
     identify: identifyBy(routesOf(provider)),
     handle,
-    edge: options.words.failure
+    edge: words.failure
   }
 })

@@ -3,7 +3,14 @@
  * @internal
  */
 import type { HttpClientRequest } from "@breakwater/core/Platform"
-import { Cookies, Headers, HttpClientError, HttpClientResponse, HttpIncomingMessage, UrlParams } from "@breakwater/core/Platform"
+import {
+  Cookies,
+  Headers,
+  HttpClientError,
+  HttpClientResponse,
+  HttpIncomingMessage,
+  UrlParams
+} from "@breakwater/core/Platform"
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
@@ -46,7 +53,10 @@ export class SimulatedResponse extends Inspectable.Class implements HttpClientRe
       case "complete":
         return chunks
       case "reset":
-        return Stream.concat(chunks, Stream.fail(this.decodeError("the connection was reset", systemError("ECONNRESET"))))
+        return Stream.concat(
+          chunks,
+          Stream.fail(this.decodeError("the connection was reset", systemError("ECONNRESET")))
+        )
       case "stall":
         return Stream.concat(chunks, Stream.never)
     }
@@ -69,7 +79,8 @@ export class SimulatedResponse extends Inspectable.Class implements HttpClientRe
       Effect.try({
         try: () => (text === "" ? null : (JSON.parse(text) as Schema.Json)),
         catch: (cause) => this.decodeError("body is not JSON", cause)
-      }))
+      })
+    )
   }
 
   get urlParamsBody(): Failing<UrlParams.UrlParams> {

@@ -55,7 +55,9 @@ const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return joined
 }
 
-const page = encoder.encode("<!doctype html><html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n")
+const page = encoder.encode(
+  "<!doctype html><html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n"
+)
 
 const blankChunk = encoder.encode(" ".repeat(64 * 1024))
 

@@ -10,9 +10,20 @@ import { Fault, FaultPlan, Hint, SimulatedNetwork, SimulatedStripe } from "@brea
 import type { SimulatedProvider } from "@breakwater/testkit/SimulatedProvider"
 import * as Serve from "@breakwater/testkit/node/Serve"
 
-const policy = { attempts: 1, attemptTimeout: "3 seconds", silenceTimeout: "250 millis", connectTimeout: "100 millis" } as const
+const policy = {
+  attempts: 1,
+  attemptTimeout: "3 seconds",
+  silenceTimeout: "250 millis",
+  connectTimeout: "100 millis"
+} as const
 
-const payload = { amount: 4200, currency: "eur", confirm: true, payment_method: "pm_card_visa", metadata: { order: "7" } }
+const payload = {
+  amount: 4200,
+  currency: "eur",
+  confirm: true,
+  payment_method: "pm_card_visa",
+  metadata: { order: "7" }
+}
 
 /** What a call came to: its error's class and reason, or its value. */
 const outcomeOf = (simulated: SimulatedProvider, transport: Layer.Layer<HttpClient.HttpClient>, baseUrl?: string) =>
@@ -23,7 +34,10 @@ const outcomeOf = (simulated: SimulatedProvider, transport: Layer.Layer<HttpClie
       Idempotency.withKey("order/7"),
       Effect.match({
         onSuccess: ({ status }): unknown => status,
-        onFailure: (error) => (isProviderError(error) ? { error: error._tag, reason: error.reason._tag, message: error.reason.message } : { error: error._tag })
+        onFailure: (error) =>
+          isProviderError(error)
+            ? { error: error._tag, reason: error.reason._tag, message: error.reason.message }
+            : { error: error._tag }
       })
     )
     const done = simulated.ledger.entries.map(({ amount, key, kind, operation }) => ({ amount, key, kind, operation }))
@@ -85,18 +99,22 @@ const silently = Effect.provideService(References.CurrentLoggers, new Set())
 
 describe("in memory and on a port", () => {
   for (const [fault, reason, message] of cases) {
-    it.live(`${fault.name} comes to ${reason}, and to the same ledger (TEST-2)`, () =>
-      Effect.gen(function* () {
-        const memory = yield* inMemory(fault)
-        assert.strictEqual(reasonOf(memory), reason)
-        assert.strictEqual(memory.done.length, fault.processed ? 1 : 0)
-        for (const [name, transport] of Object.entries(transports)) {
-          const port = yield* onPort(fault, transport)
-          assert.strictEqual(reasonOf(port), reason, name)
-          if (message === undefined) assert.deepStrictEqual(port.outcome, memory.outcome, name)
-          assert.deepStrictEqual(port.done, memory.done, name)
-          assert.deepStrictEqual(port.exchanges, memory.exchanges, name)
-        }
-      }).pipe(silently), 20_000)
+    it.live(
+      `${fault.name} comes to ${reason}, and to the same ledger (TEST-2)`,
+      () =>
+        Effect.gen(function* () {
+          const memory = yield* inMemory(fault)
+          assert.strictEqual(reasonOf(memory), reason)
+          assert.strictEqual(memory.done.length, fault.processed ? 1 : 0)
+          for (const [name, transport] of Object.entries(transports)) {
+            const port = yield* onPort(fault, transport)
+            assert.strictEqual(reasonOf(port), reason, name)
+            if (message === undefined) assert.deepStrictEqual(port.outcome, memory.outcome, name)
+            assert.deepStrictEqual(port.done, memory.done, name)
+            assert.deepStrictEqual(port.exchanges, memory.exchanges, name)
+          }
+        }).pipe(silently),
+      20_000
+    )
   }
 })

@@ -22,16 +22,28 @@ describe("FaultPlan.script", () => {
   it("gives the faults in the order of the exchanges, then none", () => {
     const plan = FaultPlan.script([Fault.refused, Fault.none, Fault.lostResponse])
 
-    assert.deepStrictEqual(names(plan, [0, 1, 2, 3].map((index) => exchange({ index }))), ["refused", "none", "lost response", "none"])
+    assert.deepStrictEqual(
+      names(
+        plan,
+        [0, 1, 2, 3].map((index) => exchange({ index }))
+      ),
+      ["refused", "none", "lost response", "none"]
+    )
     assert.strictEqual(plan.next(exchange({ index: 0 })), Fault.refused, "asked again, it says the same")
   })
 })
 
 describe("FaultPlan.when", () => {
   it("strikes where the predicate holds", () => {
-    const plan = FaultPlan.when(({ operation, occurrence }) => operation === "deposits.create" && occurrence === 0, Fault.garbage)
+    const plan = FaultPlan.when(
+      ({ operation, occurrence }) => operation === "deposits.create" && occurrence === 0,
+      Fault.garbage
+    )
 
-    assert.deepStrictEqual(names(plan, [exchange(), exchange({ occurrence: 1 }), exchange({ operation: "deposits.get" })]), ["garbage", "none", "none"])
+    assert.deepStrictEqual(
+      names(plan, [exchange(), exchange({ occurrence: 1 }), exchange({ operation: "deposits.get" })]),
+      ["garbage", "none", "none"]
+    )
   })
 })
 
@@ -39,7 +51,13 @@ describe("FaultPlan.outage", () => {
   it("lasts from its first instant until before its last", () => {
     const plan = FaultPlan.outage({ from: "2 seconds", to: "4 seconds" })
 
-    assert.deepStrictEqual(names(plan, [1999, 2000, 3999, 4000].map((at) => exchange({ at }))), ["none", "refused", "refused", "none"])
+    assert.deepStrictEqual(
+      names(
+        plan,
+        [1999, 2000, 3999, 4000].map((at) => exchange({ at }))
+      ),
+      ["none", "refused", "refused", "none"]
+    )
     assert.strictEqual(FaultPlan.outage({ from: 0, to: 1 }, Fault.status(503)).next(exchange()).name, "status 503")
   })
 })
@@ -58,7 +76,9 @@ describe("FaultPlan.seeded", () => {
     { share: 0.2, fault: Fault.lostResponse },
     { share: 0.1, fault: Fault.garbage }
   ]
-  const many = Array.from({ length: 10_000 }, (_, index) => exchange({ index, key: `k${index}`, label: `POST /deposits k${index}` }))
+  const many = Array.from({ length: 10_000 }, (_, index) =>
+    exchange({ index, key: `k${index}`, label: `POST /deposits k${index}` })
+  )
   const count = (plan: FaultPlan.FaultPlan, name: string) => names(plan, many).filter((each) => each === name).length
 
   it("strikes as often as it says", () => {
@@ -71,7 +91,10 @@ describe("FaultPlan.seeded", () => {
 
   it("says the same for one seed, whatever was asked before and at which index, and something else for another", () => {
     const forwards = names(FaultPlan.seeded({ seed: 7, faults }), many)
-    const backwards = names(FaultPlan.seeded({ seed: 7, faults }), many.map((each) => ({ ...each, index: 0 })).toReversed()).toReversed()
+    const backwards = names(
+      FaultPlan.seeded({ seed: 7, faults }),
+      many.map((each) => ({ ...each, index: 0 })).toReversed()
+    ).toReversed()
     const other = names(FaultPlan.seeded({ seed: 8, faults }), many)
 
     assert.deepStrictEqual(backwards, forwards)
@@ -80,14 +103,19 @@ describe("FaultPlan.seeded", () => {
 
   it("draws anew for each occurrence of a label", () => {
     const plan = FaultPlan.seeded({ seed: 3, faults: [{ share: 0.5, fault: Fault.refused }] })
-    const drawn = names(plan, Array.from({ length: 1000 }, (_, occurrence) => exchange({ occurrence })))
+    const drawn = names(
+      plan,
+      Array.from({ length: 1000 }, (_, occurrence) => exchange({ occurrence }))
+    )
 
     assert.closeTo(drawn.filter((name) => name === "refused").length, 500, 60)
   })
 
   it("refuses shares that cannot be", () => {
-    const shares = (...each: ReadonlyArray<number>) => () =>
-      FaultPlan.seeded({ seed: 1, faults: each.map((share) => ({ share, fault: Fault.refused })) })
+    const shares =
+      (...each: ReadonlyArray<number>) =>
+      () =>
+        FaultPlan.seeded({ seed: 1, faults: each.map((share) => ({ share, fault: Fault.refused })) })
 
     assert.throws(shares(0.6, 0.5), RangeError, /more than 1 in all/u)
     assert.throws(shares(-0.1), RangeError)

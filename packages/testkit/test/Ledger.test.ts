@@ -53,5 +53,6 @@ describe("Ledger", () => {
     assert.isBelow(most, 2 * maxExchanges)
     assert.isAtLeast(ledger.exchanges.length, maxExchanges)
     assert.strictEqual(ledger.exchanges.at(-1)?.index, 5 * maxExchanges - 1)
+    assert.strictEqual(ledger.exchangeCount, 5 * maxExchanges)
   })
 })

@@ -6,7 +6,9 @@ import * as Wallet from "./support/Wallet.ts"
 
 const limited = (limit: number) =>
   Wallet.make({
-    parts: [RateWindow.make({ limit, window: "1 second", refusal: (_, waitMillis) => Exchange.json(429, { waitMillis }) })]
+    parts: [
+      RateWindow.make({ limit, window: "1 second", refusal: (_, waitMillis) => Exchange.json(429, { waitMillis }) })
+    ]
   })
 
 describe("RateWindow", () => {
@@ -25,7 +27,8 @@ describe("RateWindow", () => {
       assert.deepStrictEqual(JSON.parse(Exchange.text(refused)), { waitMillis: 400 })
       assert.isFalse(refused.executed)
       assert.strictEqual(ledger.entries.length, 4)
-    }))
+    })
+  )
 
   it.effect("lets everything through without a limit", () =>
     Effect.gen(function* () {
@@ -33,9 +36,14 @@ describe("RateWindow", () => {
       for (let each = 0; each < 100; each++) yield* handle(Wallet.deposit(1))
 
       assert.strictEqual(ledger.entries.length, 100)
-    }))
+    })
+  )
 
   it("refuses a limit that lets nothing through", () => {
-    assert.throws(() => RateWindow.make({ limit: 0, refusal: () => Exchange.json(429, {}) }), RangeError, /limit must be 1 or more, got 0/u)
+    assert.throws(
+      () => RateWindow.make({ limit: 0, refusal: () => Exchange.json(429, {}) }),
+      RangeError,
+      /limit must be 1 or more, got 0/u
+    )
   })
 })

@@ -7,7 +7,12 @@ import * as Wallet from "./support/Wallet.ts"
 
 const post = (url: string, init?: RequestInit) =>
   Effect.promise(async () => {
-    const response = await fetch(`${url}/deposits`, { method: "POST", body: '{"amount":5}', headers: { "content-type": "application/json" }, ...init })
+    const response = await fetch(`${url}/deposits`, {
+      method: "POST",
+      body: '{"amount":5}',
+      headers: { "content-type": "application/json" },
+      ...init
+    })
     return [response.status, await response.text()] as const
   })
 
@@ -16,7 +21,9 @@ const raw = (port: number, bytes: string) =>
   Effect.callback<string>((resume) => {
     const socket = connect(port, "127.0.0.1")
     let received = ""
-    socket.on("data", (chunk) => { received += chunk.toString() })
+    socket.on("data", (chunk) => {
+      received += chunk.toString()
+    })
     socket.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "error")))
     socket.on("close", () => resume(Effect.succeed(received)))
     socket.write(bytes)
@@ -31,7 +38,8 @@ describe("Serve.make", () => {
       assert.strictEqual(url, `http://127.0.0.1:${port}`)
       assert.deepStrictEqual(yield* post(url), [200, '{"id":"d1","amount":5}'])
       assert.strictEqual(wallet.ledger.entries.length, 1)
-    }))
+    })
+  )
 
   it.live("names a port that is in use", () =>
     Effect.gen(function* () {
@@ -41,7 +49,8 @@ describe("Serve.make", () => {
 
       assert.deepStrictEqual([error._tag, error.port, error.code], ["PortUnavailable", port, "EADDRINUSE"])
       assert.strictEqual(error.message, `port ${port} is in use: choose another one, or 0 for any that is free`)
-    }))
+    })
+  )
 
   it.effect("refuses a port that cannot be", () =>
     Effect.gen(function* () {
@@ -51,13 +60,16 @@ describe("Serve.make", () => {
         assert(Exit.isFailure(exit))
         assert.include(String(exit.cause), `port must be from 0 to 65535, got ${port}`)
       }
-    }))
+    })
+  )
 
   it.live("cuts every connection when its scope closes, and gives the port back", () =>
     Effect.gen(function* () {
       const wallet = yield* Wallet.make()
       const scope = yield* Scope.make()
-      const { port, url } = yield* Serve.make(wallet, { plan: FaultPlan.always(Fault.blackhole()) }).pipe(Scope.provide(scope))
+      const { port, url } = yield* Serve.make(wallet, { plan: FaultPlan.always(Fault.blackhole()) }).pipe(
+        Scope.provide(scope)
+      )
       const waiting = yield* Effect.forkChild(Effect.exit(post(url)), { startImmediately: true })
       const idle = yield* Effect.forkChild(raw(port, ""), { startImmediately: true })
       while (wallet.ledger.exchanges.length === 0) yield* Effect.sleep("1 millis")
@@ -66,19 +78,24 @@ describe("Serve.make", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
       assert.include(["", "ECONNRESET"], yield* Fiber.join(idle))
       yield* Serve.make(wallet, { port })
-    }))
+    })
+  )
 
   it.live("keeps on when a client leaves in the middle", () =>
     Effect.gen(function* () {
       const wallet = yield* Wallet.make()
-      const { port, url } = yield* Serve.make(wallet, { plan: FaultPlan.script([Fault.latency("30 millis"), Fault.hugeBody()]) })
-      for (const _ of [1, 2]) yield* Effect.exit(Effect.timeout(post(url, { signal: AbortSignal.timeout(5) }), "1 second"))
+      const { port, url } = yield* Serve.make(wallet, {
+        plan: FaultPlan.script([Fault.latency("30 millis"), Fault.hugeBody()])
+      })
+      for (const _ of [1, 2])
+        yield* Effect.exit(Effect.timeout(post(url, { signal: AbortSignal.timeout(5) }), "1 second"))
       const half = "POST /deposits HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"
       yield* Effect.timeoutOption(raw(port, half), "20 millis")
       yield* Effect.sleep("50 millis")
 
       assert.deepStrictEqual(yield* post(url), [200, '{"id":"d3","amount":5}'])
-    }))
+    })
+  )
 
   it.live("refuses a body that is too large", () =>
     Effect.gen(function* () {
@@ -88,22 +105,30 @@ describe("Serve.make", () => {
 
       assert.strictEqual((yield* post(url, { body }))[0], 413)
       assert.strictEqual(wallet.ledger.entries.length, 0)
-    }))
+    })
+  )
 
   it.live("answers 500 for a bug of the simulation", () =>
     Effect.gen(function* () {
       const wallet = yield* Wallet.make()
       const { url } = yield* Serve.make(wallet)
 
-      assert.deepStrictEqual(yield* post(url, { body: '{"amount":-1}' }), [500, "simulated wallet died: its log has the cause\n"])
-    }))
+      assert.deepStrictEqual(yield* post(url, { body: '{"amount":-1}' }), [
+        500,
+        "simulated wallet died: its log has the cause\n"
+      ])
+    })
+  )
 
   it.live("sends what is not announced, whole", () =>
     Effect.gen(function* () {
       const wallet = yield* Wallet.make()
-      const { url } = yield* Serve.make(wallet, { plan: FaultPlan.always(Fault.hugeBody({ bytes: 300_000, announced: false })) })
+      const { url } = yield* Serve.make(wallet, {
+        plan: FaultPlan.always(Fault.hugeBody({ bytes: 300_000, announced: false }))
+      })
       const [status, text] = yield* post(url)
 
       assert.deepStrictEqual([status, text.length, JSON.parse(text)], [200, 300_000, { id: "d1", amount: 5 }])
-    }))
+    })
+  )
 })

@@ -6,7 +6,9 @@ const edge = (status: number) => Exchange.json(status, { failed: status })
 const on = (fault: Fault.Fault) => Wire.of({ fault, answer: fault.processed ? answer : undefined, edge, now: 0 })
 
 const text = (wire: Wire.Wire): string =>
-  wire._tag === "Answered" ? new TextDecoder().decode(Uint8Array.from(wire.chunks.flatMap((chunk) => [...chunk]))) : wire._tag
+  wire._tag === "Answered"
+    ? new TextDecoder().decode(Uint8Array.from(wire.chunks.flatMap((chunk) => [...chunk])))
+    : wire._tag
 
 const answered = (wire: Wire.Wire): Wire.Answered => {
   assert(wire._tag === "Answered")
@@ -22,7 +24,11 @@ describe("Wire.of", () => {
     assert.strictEqual(text(wire), full)
     assert.deepStrictEqual(
       { status: wire.status, headers: wire.headers, end: wire.end },
-      { status: 200, headers: { "content-type": "application/json", "content-length": "22", "request-id": "r1" }, end: "complete" }
+      {
+        status: 200,
+        headers: { "content-type": "application/json", "content-length": "22", "request-id": "r1" },
+        end: "complete"
+      }
     )
   })
 
@@ -67,7 +73,11 @@ describe("Wire.of", () => {
       { status: wire.status, headers: wire.headers },
       { status: 503, headers: { "content-type": "application/json", "content-length": "14", "retry-after": "2" } }
     )
-    assert.strictEqual(text(on(Fault.status(500, { processed: true }))), '{"failed":500}', "also when the work was done")
+    assert.strictEqual(
+      text(on(Fault.status(500, { processed: true }))),
+      '{"failed":500}',
+      "also when the work was done"
+    )
   })
 
   it("makes bodies empty or huge", () => {
@@ -84,7 +94,14 @@ describe("Wire.of", () => {
   })
 
   it("gives a 204 no length", () => {
-    const wire = answered(Wire.of({ fault: Fault.none, answer: { status: 204, headers: {}, body: new Uint8Array(0), executed: true }, edge, now: 0 }))
+    const wire = answered(
+      Wire.of({
+        fault: Fault.none,
+        answer: { status: 204, headers: {}, body: new Uint8Array(0), executed: true },
+        edge,
+        now: 0
+      })
+    )
 
     assert.deepStrictEqual(wire, { _tag: "Answered", status: 204, headers: {}, chunks: [], end: "complete" })
   })

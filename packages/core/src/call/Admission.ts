@@ -107,6 +107,9 @@ const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
   return undefined
 })
 
+/** Whoever is given a slot goes on in a turn of its own: run inside the release, a queue that empties at once would overflow the stack. */
+const nextTurn = Effect.as(Effect.yieldNow, true)
+
 /** Waits for a slot in the queue. `release` of the call gives back a slot that came in the instant of an interruption. */
 const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const { bulkhead } = call.lane
@@ -114,7 +117,7 @@ const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
   const before = nowOf(fiber)
   const longest = Math.min(queueMillis - call.slotWaited, call.deadlineAt - before)
   const queued = Effect.callback<boolean>((resume) => {
-    const leave = bulkhead.join(call, () => resume(Effect.succeed(true)))
+    const leave = bulkhead.join(call, () => resume(nextTurn))
     if (leave === undefined) resume(Effect.succeed(false))
     return Effect.sync(() => leave?.())
   })

@@ -115,7 +115,8 @@ const ofFailedStatus = (call: RunningCall, response: BufferedResponse, now: numb
   const reason = reasonOf(verdict, status, hintMillis, call.connection.options.redaction)
   if (reason._tag === "RateLimited" && hintMillis !== undefined)
     call.connection.rate.block(Math.min(hintMillis, call.policy.hintCapMillis), now)
-  const sent = Fatal.isFatalReason(reason) || verdict.refusedBeforeWork ? "refused" : "unknown"
+  const decided = Fatal.isFatalReason(reason) ? !verdict.undecided : verdict.refusedBeforeWork
+  const sent = decided ? "refused" : "unknown"
   return failureOf(call, response, now, { reason, sent, unhealthy: reason._tag === "Unavailable" })
 }
 

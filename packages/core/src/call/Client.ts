@@ -23,7 +23,7 @@ import type { Any, Provider, RateLimit } from "../definition/Provider.ts"
 import { isSecure } from "../definition/Provider.ts"
 import type { DeclaredRate } from "../policy/RateBudget.ts"
 import * as Connections from "../store/Connections.ts"
-import type { CredentialSource } from "../store/CredentialSource.ts"
+import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
 import * as CredentialSources from "../store/CredentialSource.ts"
 import { CredentialSourceError } from "../store/CredentialSource.ts"
 import type { IdempotencyKey } from "../policy/Idempotency.ts"
@@ -153,6 +153,18 @@ const rateOf = (
 
 const product = /^[!#$%&'*+.^`|~\w-]+(?:\/[!#$%&'*+.^`|~\w-]+)?(?: .*)?$/u
 
+/** Why a key must not be sent. */
+const problemOfKey = (provider: Any, environment: Environment, key: Redacted.Redacted<string>): string | undefined => {
+  const secret = Redacted.value(key)
+  if (secret.trim() === "") return "must not be empty"
+  if (secret !== secret.trim() || /\p{Cc}/u.test(secret))
+    return "must not hold control characters, or spaces at its ends"
+  const elsewhere = Auth.belongsElsewhere(provider.auth, environment, key)
+  return elsewhere === undefined
+    ? undefined
+    : `is a ${elsewhere} key, and the environment is ${environment}: nothing was sent`
+}
+
 /** The first setting that cannot be used. */
 const problemOf = (
   provider: Any,
@@ -168,20 +180,34 @@ const problemOf = (
   }
   if (options.rateLimit !== undefined && !(options.rateLimit > 0)) return problem("rateLimit", "must be above 0")
   const key = keyOf(options.credential)
-  if (key === undefined) return undefined
-  const secret = Redacted.value(key)
-  if (secret.trim() === "") return problem("credential", "must not be empty")
-  if (secret !== secret.trim() || /\p{Cc}/u.test(secret))
-    return problem("credential", "must not hold control characters, or spaces at its ends")
-  const elsewhere = Auth.belongsElsewhere(provider.auth, environment, key)
-  return elsewhere === undefined
-    ? undefined
-    : problem("credential", `is a ${elsewhere} key, and the environment is ${environment}: nothing was sent`)
+  const rule = key === undefined ? undefined : problemOfKey(provider, environment, key)
+  return rule === undefined ? undefined : problem("credential", rule)
 }
 
-const secretsOf = (source: CredentialSource) => (): ReadonlyArray<Redacted.Redacted<string>> => {
-  const credential = source.peek()
-  return credential === undefined ? [] : [credential.secret]
+/** Secrets of one connection that are taken out of what is shown: an answer may quote one that was replaced while it was on its way. */
+const rememberedSecrets = 4
+
+/** The source, and the last secrets that it gave. */
+const remembering = (source: CredentialSource) => {
+  const secrets: Array<Redacted.Redacted<string>> = []
+  let generation: number | undefined
+  const note = (credential: Credential): Credential => {
+    if (credential.generation === generation) return credential
+    generation = credential.generation
+    secrets.unshift(credential.secret)
+    secrets.length = Math.min(secrets.length, rememberedSecrets)
+    return credential
+  }
+  const { refresh } = source
+  const noted: CredentialSource = {
+    peek: () => {
+      const credential = source.peek()
+      return credential === undefined ? undefined : note(credential)
+    },
+    current: Effect.map(source.current, note),
+    refresh: refresh === undefined ? undefined : (refused) => Effect.map(refresh(refused), note)
+  }
+  return { source: noted, secrets: () => secrets }
 }
 
 const connectionOf = (
@@ -194,7 +220,9 @@ const connectionOf = (
     readonly salt: number
   }
 ) => {
-  const source = isSource(options.credential) ? options.credential : CredentialSources.fixed(options.credential)
+  const { secrets, source } = remembering(
+    isSource(options.credential) ? options.credential : CredentialSources.fixed(options.credential)
+  )
   const userAgent = options.userAgent ?? "breakwater"
   return new Connection({
     provider: provider.name,
@@ -204,7 +232,7 @@ const connectionOf = (
     service: userAgent.split(/[/ ]/u, 1)[0],
     policy: parts.policy,
     rate: rateOf(provider.rate, parts.environment, options.rateLimit),
-    redaction: Redaction.make({ ...provider.redaction, secrets: secretsOf(source) }),
+    redaction: Redaction.make({ ...provider.redaction, secrets }),
     errors: provider.errors,
     auth: provider.auth,
     credential: source,
@@ -295,8 +323,15 @@ const fromConfig = Effect.fnUntraced(function* <P extends Any>(
   const source = yield* ConfigProvider.ConfigProvider
   const key = Config.Redacted(`${prefix}_API_KEY`)
   const first = yield* key
-  const unreadable = new CredentialSourceError({ detail: `${prefix}_API_KEY cannot be read`, revoked: false })
-  const read = Effect.mapError(Effect.provideService(key, ConfigProvider.ConfigProvider, source), () => unreadable)
+  const unusable = (detail: string) =>
+    new CredentialSourceError({ detail: `${prefix}_API_KEY ${detail}`, revoked: false })
+  const read = Effect.provideService(key, ConfigProvider.ConfigProvider, source).pipe(
+    Effect.mapError(() => unusable("cannot be read")),
+    Effect.flatMap((next) => {
+      const rule = problemOfKey(provider, config.environment, next)
+      return rule === undefined ? Effect.succeed(next) : Effect.fail(unusable(rule))
+    })
+  )
   return yield* build(provider, {
     credential: CredentialSources.rereading(first, read),
     environment: config.environment,

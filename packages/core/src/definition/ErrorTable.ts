@@ -47,6 +47,8 @@ export interface ErrorTable {
 export interface Verdict {
   readonly means: Meaning
   readonly refusedBeforeWork: boolean
+  /** The answer is final, yet does not say that nothing was done: a 5xx that the provider asks not to send again. */
+  readonly undecided: boolean
   readonly code: string | undefined
   /** A rule of the provider said so, or its own header; not just the status. */
   readonly explicit: boolean
@@ -97,8 +99,24 @@ const retried = new Set<Meaning>(["RateLimited", "Unavailable", "Locked"])
 const withAdvice = (verdict: Verdict, advice: string | undefined): Verdict => {
   if (advice === "true" && !retried.has(verdict.means)) return { ...verdict, means: "Unavailable", explicit: true }
   if (advice === "false" && retried.has(verdict.means))
-    return { ...verdict, means: "Rejected", refusedBeforeWork: false, explicit: true }
+    return {
+      ...verdict,
+      means: "Rejected",
+      undecided: verdict.means === "Unavailable" && !verdict.refusedBeforeWork,
+      refusedBeforeWork: false,
+      explicit: true
+    }
   return verdict
+}
+
+/** The code that the table reads. One that throws, such as at a body that is not what its author expected, reads none: an outage stays an outage. */
+const codeOf = (table: ErrorTable, body: unknown): string | undefined => {
+  try {
+    const found = table.code?.(body)
+    return Predicate.isString(found) && found.length <= 128 ? found : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Reads one answer of status 400 or above. @category accessors @since 0.1.0 */
@@ -112,14 +130,14 @@ export const read = (
   }
 ): Verdict => {
   const { headers, status } = answer
-  const found = table.code?.(answer.body)
-  const code = Predicate.isString(found) && found.length <= 128 ? found : undefined
+  const code = codeOf(table, answer.body)
   const rule = table.rules?.find((rule) => matches(rule, status, code, headers))
   const means = rule?.means ?? ofStatus(status)
   const verdict = {
     means,
     code,
     explicit: rule !== undefined,
+    undecided: false,
     refusedBeforeWork: rule?.refusedBeforeWork ?? means === "RateLimited"
   }
   return table.shouldRetryHeader === undefined

@@ -3,6 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { HttpApiSchema } from "../vocabulary/Platform.ts"
 
@@ -12,10 +13,10 @@ type Tree = string | undefined | ReadonlyArray<Tree> | { readonly [name: string]
 /** Depth of brackets and number of fields that are read: a form is input from outside. */
 const limits = { depth: 16, fields: 1000, index: 1000 }
 
-const flattenInto = (out: Record<string, string>, name: string, tree: Tree): void => {
+const flattenInto = (out: Array<readonly [name: string, value: string]>, name: string, tree: Tree): void => {
   if (tree === undefined) return
   if (Predicate.isString(tree)) {
-    out[name] = tree
+    out.push([name, tree])
     return
   }
   for (const [key, child] of Object.entries(tree)) flattenInto(out, name === "" ? key : `${name}[${key}]`, child)
@@ -23,9 +24,10 @@ const flattenInto = (out: Record<string, string>, name: string, tree: Tree): voi
 
 /** Every leaf under its bracketed name. @category conversions @since 0.1.0 */
 export const flatten = (tree: Tree): Record<string, string> => {
-  const out: Record<string, string> = {}
+  const out: Array<readonly [name: string, value: string]> = []
   flattenInto(out, "", tree)
-  return out
+  // Not by assignment, which would lose a field called `__proto__`.
+  return Object.fromEntries(out)
 }
 
 /** A node that is not decided yet: an array if all its names are indices, or empty (`a[]`). */
@@ -42,13 +44,42 @@ class Node {
     return node
   }
 
-  toTree(): Tree {
+  toTree(ast: SchemaAST.AST | undefined): Tree {
     if (this.children.size === 0) return this.leaf
     const names = [...this.children.keys()]
-    if (names.every((name) => /^\d+$/u.test(name) && Number(name) < limits.index)) {
-      return names.toSorted((a, b) => Number(a) - Number(b)).map((name) => this.children.get(name)?.toTree())
+    if (takesList(ast) && names.every((name) => /^\d+$/u.test(name) && Number(name) < limits.index)) {
+      return names
+        .toSorted((a, b) => Number(a) - Number(b))
+        .map((name) => this.children.get(name)?.toTree(below(ast, name)))
     }
-    return Object.fromEntries([...this.children].map(([name, node]) => [name, node.toTree()]))
+    return this.toRecord(ast)
+  }
+
+  toRecord(ast: SchemaAST.AST | undefined): { readonly [name: string]: Tree } {
+    return Object.fromEntries([...this.children].map(([name, node]) => [name, node.toTree(below(ast, name))]))
+  }
+}
+
+/** Whether there may be a list at this place of the schema: a number in brackets is otherwise the name of a field. Without a schema, there may. */
+const takesList = (ast: SchemaAST.AST | undefined): boolean => {
+  if (ast === undefined) return true
+  if (ast._tag === "Union") return ast.types.some(takesList)
+  return ast._tag === "Suspend" ? takesList(ast.thunk()) : ast._tag === "Arrays"
+}
+
+/** The schema of a field or an item; `undefined` where the schema says nothing of it. */
+const below = (ast: SchemaAST.AST | undefined, name: string): SchemaAST.AST | undefined => {
+  switch (ast?._tag) {
+    case "Union":
+      return ast.types.map((type) => below(type, name)).find((found) => found !== undefined)
+    case "Suspend":
+      return below(ast.thunk(), name)
+    case "Arrays":
+      return ast.elements[Number(name)] ?? ast.rest[0]
+    case "Objects":
+      return ast.propertySignatures.find((field) => field.name === name)?.type ?? ast.indexSignatures[0]?.type
+    default:
+      return undefined
   }
 }
 
@@ -58,8 +89,8 @@ const segments = (name: string): ReadonlyArray<string> => {
   return [name.slice(0, open), ...name.slice(open + 1, -1).split("][", limits.depth)]
 }
 
-/** The tree behind bracketed names. Takes `a[0]` and `a[]` for arrays alike; more than 1,000 fields are left unread. @category conversions @since 0.1.0 */
-export const nest = (flat: Flat): { readonly [name: string]: Tree } => {
+/** The tree behind bracketed names. Takes `a[0]` and `a[]` for lists alike, where the schema has one; more than 1,000 fields are left unread. @category conversions @since 0.1.0 */
+export const nest = (flat: Flat, ast?: SchemaAST.AST): { readonly [name: string]: Tree } => {
   const root = new Node()
   for (const [name, value] of Object.entries(flat).slice(0, limits.fields)) {
     const path = segments(name)
@@ -70,7 +101,7 @@ export const nest = (flat: Flat): { readonly [name: string]: Tree } => {
     if (repeated === undefined) node.leaf = value as string
     else for (const item of repeated) node.child("").leaf = item
   }
-  return Object.fromEntries([...root.children].map(([name, node]) => [name, node.toTree()]))
+  return root.toRecord(ast)
 }
 
 /**
@@ -86,11 +117,12 @@ export const bracketed = <S extends Schema.Top>(
     S["DecodingServices"],
     S["EncodingServices"]
   >
+  const encoded = SchemaAST.toEncoded(tree.ast)
   return Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Array(Schema.String)])).pipe(
     Schema.decodeTo(
       tree,
       SchemaTransformation.transform({
-        decode: (flat) => nest(flat) as Tree,
+        decode: (flat) => nest(flat, encoded) as Tree,
         encode: (value) => flatten(value) as Flat
       })
     ),

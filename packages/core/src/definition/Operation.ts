@@ -55,7 +55,7 @@ export const DeclaresOutage = Context.Reference<boolean>("@breakwater/core/Opera
 
 type Annotated = { annotate<I, S>(key: Context.Key<I, S>, value: S): unknown }
 
-/** Overrides the provider's policy for an endpoint or a group. @category combinators @since 0.1.0 */
+/** Overrides the provider's policy for an endpoint or a group; an endpoint's goes over its group's, field by field. @category combinators @since 0.1.0 */
 export const policy =
   (override: CallPolicy) =>
   <T extends Annotated>(target: T): T =>
@@ -119,7 +119,10 @@ export const ofApi = (
           rule: `declares ${outage}, a status that tells of an outage: set httpApiStatus, or mark the endpoint with Operation.declaresOutage`
         })
       }
-      const written = CallPolicies.merge(base, Context.getOrUndefined(mergedAnnotations, Policy) ?? {})
+      const written = [api, group, endpoint].reduce(
+        (policy, { annotations }) => CallPolicies.merge(policy, Context.getOrUndefined(annotations, Policy) ?? {}),
+        base
+      )
       const resolved = PolicyRules.resolve(name, written)
       if (Result.isFailure(resolved)) {
         broken ??= resolved.failure

@@ -1,7 +1,7 @@
 /**
  * The static description of a third party, written once: from it come the typed client, the simulated provider and the operator's papers. @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import type { HttpApi } from "../vocabulary/Platform.ts"
 import type { Auth, Environment } from "./Auth.ts"
 import type { CallPolicy } from "./CallPolicy.ts"
@@ -55,9 +55,19 @@ const isLoopback = (hostname: string): boolean =>
 export const isSecure = (url: URL): boolean =>
   url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname))
 
+/** The field of a rate that no budget can be made of, and its rule. */
+const problemOfRate = ({ burst = 1, limit, window }: RateLimit): readonly [field: string, rule: string] | undefined => {
+  const limits = typeof limit === "number" ? [limit] : [limit.sandbox, limit.production]
+  const wrong = limits.find((each) => !(each > 0 && each < Number.POSITIVE_INFINITY))
+  if (wrong !== undefined) return ["limit", `must be above 0, got ${wrong}`]
+  const millis = Duration.toMillis(window)
+  if (!(millis > 0 && millis < Number.POSITIVE_INFINITY)) return ["window", "must be longer than zero"]
+  return burst >= 1 ? undefined : ["burst", `must be at least 1, got ${burst}`]
+}
+
 /**
- * Declares a provider. Throws a `RangeError` for a name that is not a lower-case word, since it stands in metrics, and for a base URL that is not
- * https. @category constructors @since 0.1.0
+ * Declares a provider. Throws a `RangeError` for a name that is not a lower-case word, since it stands in metrics, for a base URL that is not
+ * https, and for a rate that lets nothing through. @category constructors @since 0.1.0
  */
 export const make = <const Name extends string, Api extends HttpApi.Constraint>(
   name: Name,
@@ -69,5 +79,7 @@ export const make = <const Name extends string, Api extends HttpApi.Constraint>(
     if (!URL.canParse(url) || !isSecure(new URL(url)))
       throw new RangeError(`Provider.make: environments.${environment} of ${name} must be an https URL, got "${url}"`)
   }
+  const problem = options.rate === undefined ? undefined : problemOfRate(options.rate)
+  if (problem !== undefined) throw new RangeError(`Provider.make: rate.${problem[0]} of ${name} ${problem[1]}`)
   return { ...options, name }
 }

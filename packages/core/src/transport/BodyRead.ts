@@ -53,12 +53,16 @@ export const read = (
 ): Effect.Effect<ArrayBuffer, HttpClientError.HttpClientError | BodyTooLarge> => {
   const announced = announcedLength(source.headers["content-length"])
   if (announced !== undefined && announced > limit)
-    return Effect.fail(new BodyTooLarge({ limit, status: source.status }))
+    return Effect.andThen(cutOff(source), Effect.fail(new BodyTooLarge({ limit, status: source.status })))
   const isShort = announced !== undefined && announced <= readAtOnce
   return isShort && source.headers["content-encoding"] === undefined
     ? source.arrayBuffer
     : readChunks(source, limit, listener)
 }
+
+/** Opens a body and closes it at once: a connection whose body nobody reads would wait for a reader. */
+const cutOff = (source: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
+  Effect.asVoid(Effect.exit(Effect.scoped(Stream.toPull(source.stream))))
 
 const readChunks = (source: HttpClientResponse.HttpClientResponse, limit: number, listener: Listener) =>
   Effect.suspend(() => {

@@ -12,6 +12,12 @@ export const limits = { url: 8192, segment: 1024, queryValue: 4096, headerValue:
 
 const control = /[\u0000-\u001f\u007f]/u
 
+/** What no header carries: controls, and what is more than a byte (RFC 9110 §5.5). */
+const unfitForHeader = /[^\u0020-\u007e\u0080-\u00ff]/u
+
+/** A name from outside, as far as it may stand in a message. */
+const shown = (name: string): string => name.slice(0, 64).replaceAll(/[^\w.[\]-]/gu, "?")
+
 /** Anything that makes a closer look worthwhile: an escape, a backslash, a dot at the start of a segment. */
 const suspicious = /[%\\]|\/\./u
 
@@ -31,7 +37,8 @@ const problemOfSegment = (segment: string): InvalidRequest | undefined => {
   const text = decoded(segment)
   if (text === undefined) return invalid("path", "has a percent sign that escapes nothing")
   if (control.test(text)) return invalid("path", "must not hold control characters")
-  return text.split(/[/\\]/u).some((part) => part === ".." || part === ".")
+  // A space at the end of a URL is dropped, so that `.. ` is `..` there.
+  return text.split(/[/\\]/u).some((part) => part.trim() === ".." || part.trim() === ".")
     ? invalid("path", "must not hold '.' or '..' as a segment")
     : undefined
 }
@@ -59,16 +66,19 @@ export const problemOf = (request: HttpClientRequest.HttpClientRequest): Invalid
   for (const [name, value] of request.urlParams.params) {
     const text = Redacted.isRedacted(value) ? Redacted.value(value) : value
     if (text.length > limits.queryValue)
-      return invalid(`query ${name}`, `must have at most ${limits.queryValue} characters, has ${text.length}`)
+      return invalid(`query ${shown(name)}`, `must have at most ${limits.queryValue} characters, has ${text.length}`)
     if (control.test(text) || control.test(name))
-      return invalid(`query ${name.replaceAll(/[^\w.[\]-]/gu, "?")}`, "must not hold control characters")
+      return invalid(`query ${shown(name)}`, "must not hold control characters")
   }
   for (const name in request.headers) {
     const value = request.headers[name]
     if (value === undefined) continue
     if (value.length > limits.headerValue)
       return invalid(`header ${name}`, `must have at most ${limits.headerValue} characters, has ${value.length}`)
-    if (control.test(value)) return invalid(`header ${name}`, "must not hold control characters, CR or LF")
+    if (unfitForHeader.test(value)) {
+      const what = control.test(value) ? "control characters, CR or LF" : "characters beyond Latin-1"
+      return invalid(`header ${name}`, `must not hold ${what}`)
+    }
   }
   return undefined
 }

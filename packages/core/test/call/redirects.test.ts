@@ -110,7 +110,7 @@ describe("a redirect of a read", () => {
     inScenario(
       Effect.gen(function* () {
         const transport = Fake.make([to("/hop"), to("https://evil.test/")])
-        const acme = yield* Acme.connectTo({ ...Acme.provider, auth: Auth.query("api_key") }, transport)
+        const acme = yield* Acme.connectTo(Acme.variant({ auth: Auth.query("api_key") }), transport)
         const { outcome } = yield* run(acme.orders.get({ params: { id: "o1" } }))
 
         assert.deepStrictEqual(outcome, {

@@ -12,7 +12,7 @@ describe("a redirect that is followed", () => {
     inScenario(
       Effect.gen(function* () {
         const transport = Fake.make([Fake.empty(302, { location: "/v2/orders/o1?lang=en" }), Fake.json(order)])
-        const acme = yield* Acme.connectTo({ ...Acme.provider, auth: Auth.query("api_key") }, transport)
+        const acme = yield* Acme.connectTo(Acme.variant({ auth: Auth.query("api_key") }), transport)
         const { outcome } = yield* run(acme.orders.get({ params: { id: "o1" } }))
 
         assert.deepStrictEqual(outcome, { value: order })

@@ -7,6 +7,7 @@ import { Predicate } from "effect"
 import * as Client from "@breakwater/core/Client"
 import * as Auth from "@breakwater/core/Auth"
 import type { CallPolicyError } from "@breakwater/core/CallPolicy"
+import * as Operation from "@breakwater/core/Operation"
 import * as Provider from "@breakwater/core/Provider"
 import * as Safety from "@breakwater/core/Safety"
 import type { FakeTransport } from "./FakeTransport.ts"
@@ -44,7 +45,7 @@ const orders = HttpApiGroup.make("orders").add(
     params: id,
     payload: Schema.Struct({ amount: Schema.Int }),
     success: Order
-  }),
+  }).pipe(Operation.cost(2)),
   HttpApiEndpoint.delete("remove", "/orders/:id", { params: id, success: HttpApiSchema.NoContent }),
   HttpApiEndpoint.post("create", "/orders", {
     payload: Schema.Struct({ amount: Schema.Int, note: Schema.optional(Schema.String) }),
@@ -95,17 +96,22 @@ export class Acme extends Context.Service<Acme, Client.Of<typeof provider>>()("t
 export type AcmeClient = Client.Of<typeof provider>
 
 export const apiKey = Redacted.make("test_4242abcd")
+export const liveKey = Redacted.make("live_4242abcd")
+
+/** Acme as another would declare it. */
+export const variant = (changes: Partial<Provider.ProviderOptions<typeof api>>): typeof provider => ({
+  ...provider,
+  ...changes
+})
 
 /** The client of a provider like Acme, over a fake transport, until the scope of the test closes. */
-export const connectTo = <P extends typeof provider>(
-  declared: P,
+export const connectTo = (
+  declared: typeof provider,
   transport: Pick<FakeTransport, "layer">,
   options?: Partial<Client.LayerOptions>
 ): Effect.Effect<Client.Of<typeof provider>, Client.ConnectionError | CallPolicyError, Scope.Scope> =>
   Layer.build(
-    Client.layer(Acme, declared as typeof provider, { credential: apiKey, ...options }).pipe(
-      Layer.provide(transport.layer)
-    )
+    Client.layer(Acme, declared, { credential: apiKey, ...options }).pipe(Layer.provide(transport.layer))
   ).pipe(Effect.map(Context.get(Acme)))
 
 /** The client of Acme itself. */

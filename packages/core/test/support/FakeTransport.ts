@@ -60,15 +60,20 @@ export const empty =
     Effect.succeed(HttpServerResponse.toClientResponse(HttpServerResponse.empty({ status, headers }), { request }))
 
 const encoder = new TextEncoder()
+const nothing = new Uint8Array(0)
 
-/** A body in pieces, without an announced length: text, a pause in milliseconds, or a failure of the system at the end. */
+/** Part of a body: text, a pause in milliseconds or of any kind, or a failure of the system. */
+export type Piece = string | number | Effect.Effect<void> | { readonly code: string }
+
+/** A body in pieces, without an announced length. */
 export const chunks =
-  (pieces: ReadonlyArray<string | number | { readonly code: string }>, status = 200, headers: Headers = {}): Step =>
+  (pieces: ReadonlyArray<Piece>, status = 200, headers: Headers = {}): Step =>
   (request) => {
     const body = Stream.fromIterable(pieces).pipe(
       Stream.mapEffect((piece) => {
         if (typeof piece === "string") return Effect.succeed(encoder.encode(piece))
-        if (typeof piece === "number") return Effect.as(Effect.sleep(Duration.millis(piece)), encoder.encode(""))
+        if (typeof piece === "number") return Effect.as(Effect.sleep(Duration.millis(piece)), nothing)
+        if (Effect.isEffect(piece)) return Effect.as(piece, nothing)
         return Effect.fail(systemError(piece.code))
       }),
       Stream.filter((bytes) => bytes.length > 0)

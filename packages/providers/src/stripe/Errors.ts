@@ -9,6 +9,7 @@ import { HttpApiSchema } from "@breakwater/core/Platform"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { PaymentIntentId } from "./Model.ts"
 
 /**
  * The payment was refused (402): by the card's bank, or because the card needs something that the customer must do. Final for this payment method, so the
@@ -16,18 +17,21 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
  * **Details** The payment intent stays, at `requires_payment_method`: confirm it with another payment method rather than make a second one.
  * @category errors @since 0.1.0
  */
-export class CardError extends Schema.TaggedError<CardError>("@breakwater/providers/stripe/Errors/CardError")("CardError", {
-  /** Such as `card_declined`, `expired_card`, `incorrect_cvc`, `authentication_required`. */
-  code: Schema.String,
-  /** Why the bank refused, as far as it says: `insufficient_funds`, `generic_decline`, … */
-  declineCode: Schema.optionalKey(Schema.String),
-  /** Stripe's sentence for the customer, in English. */
-  customerMessage: Schema.optionalKey(Schema.String),
-  /** The payment intent that was refused, `pi_…`. */
-  paymentIntent: Schema.optionalKey(Schema.String),
-  /** The failed charge, `ch_…`. */
-  charge: Schema.optionalKey(Schema.String)
-}) {
+export class CardError extends Schema.TaggedError<CardError>("@breakwater/providers/stripe/Errors/CardError")(
+  "CardError",
+  {
+    /** Such as `card_declined`, `expired_card`, `incorrect_cvc`, `authentication_required`. */
+    code: Schema.String,
+    /** Why the bank refused, as far as it says: `insufficient_funds`, `generic_decline`, … */
+    declineCode: Schema.optionalKey(Schema.String),
+    /** Stripe's sentence for the customer, in English. */
+    customerMessage: Schema.optionalKey(Schema.String),
+    /** The payment intent that was refused, to confirm with another card. */
+    paymentIntent: Schema.optionalKey(PaymentIntentId),
+    /** The failed charge, `ch_…`. */
+    charge: Schema.optionalKey(Schema.String)
+  }
+) {
   override get message(): string {
     return `card refused: ${this.code}${this.declineCode === undefined ? "" : ` (${this.declineCode})`}`
   }
@@ -80,7 +84,8 @@ export const CardErrorAnswer = CardErrorBody.pipe(
   HttpApiSchema.status(402)
 )
 
-const property = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)
+const property = (value: unknown, name: string): unknown =>
+  Predicate.hasProperty(value, name) ? value[name] : undefined
 
 /** Stripe's `code`, or its `type` where it gives no code. @category accessors @since 0.1.0 */
 export const codeOf = (body: unknown): string | undefined => {

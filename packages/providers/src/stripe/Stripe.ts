@@ -34,7 +34,9 @@ const provider = Provider.make("stripe", {
 })
 
 /** Payments and refunds at Stripe. @category services @since 0.1.0 */
-export class Stripe extends Context.Service<Stripe, Client.Of<typeof provider>>()("@breakwater/providers/stripe/Stripe") {
+export class Stripe extends Context.Service<Stripe, Client.Of<typeof provider>>()(
+  "@breakwater/providers/stripe/Stripe"
+) {
   /** The declaration, for simulations, health and documents. */
   static readonly provider = provider
 

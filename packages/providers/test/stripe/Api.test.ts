@@ -3,14 +3,29 @@ import { Effect, Layer, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup, HttpApiTest } from "effect/http-api"
 import * as Form from "@breakwater/core/Form"
-import { CancelPaymentIntent, ConfirmPaymentIntent, CreatePaymentIntent, CreateRefund, NewMetadata } from "@breakwater/providers/stripe"
+import {
+  CancelPaymentIntent,
+  ConfirmPaymentIntent,
+  CreatePaymentIntent,
+  CreateRefund,
+  NewMetadata
+} from "@breakwater/providers/stripe"
 
 /** An endpoint that answers with what it understood: a form on the way in, JSON on the way out. */
 const api = HttpApi.make("echo").add(
   HttpApiGroup.make("echo").add(
-    HttpApiEndpoint.post("create", "/create", { payload: CreatePaymentIntent.pipe(Form.bracketed), success: CreatePaymentIntent }),
-    HttpApiEndpoint.post("confirm", "/confirm", { payload: ConfirmPaymentIntent.pipe(Form.bracketed), success: ConfirmPaymentIntent }),
-    HttpApiEndpoint.post("cancel", "/cancel", { payload: CancelPaymentIntent.pipe(Form.bracketed), success: CancelPaymentIntent }),
+    HttpApiEndpoint.post("create", "/create", {
+      payload: CreatePaymentIntent.pipe(Form.bracketed),
+      success: CreatePaymentIntent
+    }),
+    HttpApiEndpoint.post("confirm", "/confirm", {
+      payload: ConfirmPaymentIntent.pipe(Form.bracketed),
+      success: ConfirmPaymentIntent
+    }),
+    HttpApiEndpoint.post("cancel", "/cancel", {
+      payload: CancelPaymentIntent.pipe(Form.bracketed),
+      success: CancelPaymentIntent
+    }),
     HttpApiEndpoint.post("refund", "/refund", { payload: CreateRefund.pipe(Form.bracketed), success: CreateRefund })
   )
 )
@@ -26,7 +41,11 @@ const handlers = HttpApiBuilder.group(api, "echo", (handlers) =>
 const client = Effect.provide(HttpApiTest.groups(api, ["echo"]), Layer.merge(handlers, HttpServer.layerServices))
 
 /** A refund that names what it gives back, as the check of `CreateRefund` wants it. */
-const Refund = Schema.Struct({ ...CreateRefund.fields, charge: Schema.String, metadata: Schema.optional(Schema.Struct({ order: Schema.String })) })
+const Refund = Schema.Struct({
+  ...CreateRefund.fields,
+  charge: Schema.String,
+  metadata: Schema.optional(Schema.Struct({ order: Schema.String }))
+})
 
 /** UTF-8 has no half of a surrogate pair. */
 const wellFormed = (text: string): string => new TextDecoder().decode(new TextEncoder().encode(text))
@@ -38,7 +57,10 @@ const sayable = <A>(value: A): A => {
   if (typeof value !== "object" || value === null) return value
   const fields = Object.entries(value)
     .map(([name, field]) => [wellFormed(name), sayable(field) as unknown] as const)
-    .filter(([, field]) => field !== undefined && !(typeof field === "object" && field !== null && Object.keys(field).length === 0))
+    .filter(
+      ([, field]) =>
+        field !== undefined && !(typeof field === "object" && field !== null && Object.keys(field).length === 0)
+    )
   return Object.fromEntries(fields) as A
 }
 
@@ -50,16 +72,21 @@ describe("the forms of the declaration", () => {
       if (Object.keys(payload.metadata ?? {}).some((name) => /^\d+$/u.test(name))) return
 
       assert.deepStrictEqual(sayable(yield* echo.create({ payload })), sayable(payload))
-    }))
+    })
+  )
 
-  it.effect.prop("arrive as they were sent: the other writes", [ConfirmPaymentIntent, CancelPaymentIntent, Refund], ([confirm, cancel, refund]) =>
-    Effect.gen(function* () {
-      const { echo } = yield* client
+  it.effect.prop(
+    "arrive as they were sent: the other writes",
+    [ConfirmPaymentIntent, CancelPaymentIntent, Refund],
+    ([confirm, cancel, refund]) =>
+      Effect.gen(function* () {
+        const { echo } = yield* client
 
-      assert.deepStrictEqual(sayable(yield* echo.confirm({ payload: confirm })), sayable(confirm))
-      assert.deepStrictEqual(sayable(yield* echo.cancel({ payload: cancel })), sayable(cancel))
-      assert.deepStrictEqual(sayable(yield* echo.refund({ payload: refund })), sayable(refund))
-    }))
+        assert.deepStrictEqual(sayable(yield* echo.confirm({ payload: confirm })), sayable(confirm))
+        assert.deepStrictEqual(sayable(yield* echo.cancel({ payload: cancel })), sayable(cancel))
+        assert.deepStrictEqual(sayable(yield* echo.refund({ payload: refund })), sayable(refund))
+      })
+  )
 
   it.effect("arrive as they were sent: metadata whose names are numbers", () =>
     Effect.gen(function* () {
@@ -67,7 +94,8 @@ describe("the forms of the declaration", () => {
       const payload = { amount: 1, currency: "eur", metadata: { "0": "zero", "1": "one" } }
 
       assert.deepStrictEqual(yield* echo.create({ payload }), payload)
-    }))
+    })
+  )
 
   it("say numbers, truths and lists as Stripe reads them", () => {
     const encode = Schema.encodeSync(CreatePaymentIntent.pipe(Form.bracketed))
@@ -101,8 +129,17 @@ describe("NewMetadata", () => {
   const named = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`name${n}`, ""]))
 
   it("keeps Stripe's limits, on both sides of each", () => {
-    assert.deepStrictEqual(["a", "a".repeat(40), "", "a".repeat(41), "a[b", "a]b"].map((name) => accepts({ [name]: "x" })), [true, true, false, false, false, false])
-    assert.deepStrictEqual([500, 501].map((length) => accepts({ a: "x".repeat(length) })), [true, false])
-    assert.deepStrictEqual([50, 51].map((count) => accepts(named(count))), [true, false])
+    assert.deepStrictEqual(
+      ["a", "a".repeat(40), "", "a".repeat(41), "a[b", "a]b"].map((name) => accepts({ [name]: "x" })),
+      [true, true, false, false, false, false]
+    )
+    assert.deepStrictEqual(
+      [500, 501].map((length) => accepts({ a: "x".repeat(length) })),
+      [true, false]
+    )
+    assert.deepStrictEqual(
+      [50, 51].map((count) => accepts(named(count))),
+      [true, false]
+    )
   })
 })

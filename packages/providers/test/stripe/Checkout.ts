@@ -33,11 +33,17 @@ export const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>, lines: Array<st
   const logger = Logger.make<unknown, void>(({ fiber, message }) => {
     lines.push(JSON.stringify([message, fiber.getRef(References.CurrentLogAnnotations)]))
   })
-  return effect.pipe(Effect.provideService(Random.Random, half), Effect.provideService(References.CurrentLoggers, new Set([logger])))
+  return effect.pipe(
+    Effect.provideService(Random.Random, half),
+    Effect.provideService(References.CurrentLoggers, new Set([logger]))
+  )
 }
 
 /** The exit of an effect that runs in a fiber of its own while the clock goes on for `limit`. */
-export const toEnd = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect<A, E, R>, limit: Duration.Input = "10 minutes") {
+export const toEnd = Effect.fnUntraced(function* <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  limit: Duration.Input = "10 minutes"
+) {
   const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
   if (fiber.pollUnsafe() === undefined) yield* TestClock.adjust(limit)
   const exit = fiber.pollUnsafe()
@@ -56,5 +62,7 @@ export const shortly = (exit: Exit.Exit<unknown, unknown>): string => {
   const [reason] = exit.cause.reasons
   if (reason === undefined || reason._tag !== "Fail") return String(exit.cause)
   const { error } = reason
-  return isProviderError(error) ? `${error._tag} ${error.reason._tag} after ${error.attempts}` : String((error as { readonly _tag?: string })._tag)
+  return isProviderError(error)
+    ? `${error._tag} ${error.reason._tag} after ${error.attempts}`
+    : String((error as { readonly _tag?: string })._tag)
 }

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { Headers } from "effect/http"
 import * as ErrorTable from "@breakwater/core/ErrorTable"
-import { CardError, CardErrorAnswer, errors } from "@breakwater/providers/stripe"
+import { CardError, CardErrorAnswer, PaymentIntentId, errors } from "@breakwater/providers/stripe"
 
 interface Case {
   readonly status: number
@@ -28,7 +28,12 @@ const cases: ReadonlyArray<Case> = [
   { status: 400, error: { type: "invalid_request_error", code: "payment_intent_unexpected_state" }, means: "Conflict" },
   { status: 500, error: { type: "api_error" }, means: "Unavailable" },
   { status: 500, error: { type: "api_error" }, headers: { "stripe-should-retry": "false" }, means: "Rejected" },
-  { status: 400, error: { type: "invalid_request_error" }, headers: { "stripe-should-retry": "true" }, means: "Unavailable" }
+  {
+    status: 400,
+    error: { type: "invalid_request_error" },
+    headers: { "stripe-should-retry": "true" },
+    means: "Unavailable"
+  }
 ]
 
 describe("errors", () => {
@@ -76,13 +81,16 @@ describe("CardErrorAnswer", () => {
   it("reads the least that Stripe may send", () => {
     const error = decode({ error: { type: "card_error", code: null, decline_code: null, payment_intent: null } })
 
-    assert.deepStrictEqual([error.code, error.declineCode, error.message], ["card_error", undefined, "card refused: card_error"])
+    assert.deepStrictEqual(
+      [error.code, error.declineCode, error.message],
+      ["card_error", undefined, "card refused: card_error"]
+    )
     assert.throws(() => decode({ error: {} }))
     assert.throws(() => decode({}))
   })
 
   it("writes what it reads", () => {
-    const error = new CardError({ code: "expired_card", declineCode: "expired_card", paymentIntent: "pi_1" })
+    const error = new CardError({ code: "expired_card", declineCode: "expired_card", paymentIntent: PaymentIntentId.make("pi_1") })
 
     assert.deepStrictEqual(decode(Schema.encodeSync(CardErrorAnswer)(error)), error)
   })

@@ -3,7 +3,14 @@
  * @see https://docs.stripe.com/payments/paymentintents/lifecycle (read 2026-11-21)
  * @since 0.1.0
  */
-import type { CancelPaymentIntent, ConfirmPaymentIntent, CreatePaymentIntent, CreateRefund, PaymentIntent, Refund } from "@breakwater/providers/stripe"
+import type {
+  CancelPaymentIntent,
+  ConfirmPaymentIntent,
+  CreatePaymentIntent,
+  CreateRefund,
+  PaymentIntent,
+  Refund
+} from "@breakwater/providers/stripe"
 import * as Result from "effect/Result"
 import type { Ledger } from "../Ledger.ts"
 import type { CardOutcome } from "./Cards.ts"
@@ -52,7 +59,13 @@ export interface Page {
 type Outcome<A> = Result.Result<A, Refusal>
 
 const confirmable = new Set(["requires_payment_method", "requires_confirmation", "requires_action"])
-const cancelable = new Set(["requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing"])
+const cancelable = new Set([
+  "requires_payment_method",
+  "requires_capture",
+  "requires_confirmation",
+  "requires_action",
+  "processing"
+])
 
 const inSeconds = (millis: number): number => Math.floor(millis / 1000)
 
@@ -81,7 +94,12 @@ export class Account {
     const unknown = method === undefined ? undefined : unknownMethod(method)
     if (unknown !== undefined) return Result.fail(unknown)
     if (payload.confirm === true && method === undefined) {
-      return Result.fail(Refusals.impossible("You must provide a payment method to confirm this PaymentIntent.", { code: "parameter_missing", param: "payment_method" }))
+      return Result.fail(
+        Refusals.impossible("You must provide a payment method to confirm this PaymentIntent.", {
+          code: "parameter_missing",
+          param: "payment_method"
+        })
+      )
     }
     const intent = this.newIntent(payload, asked)
     this.keep(intent)
@@ -92,11 +110,18 @@ export class Account {
     const intent = this.intents.get(id)
     if (intent === undefined) return Result.fail(noIntent(id))
     if (!confirmable.has(intent.status)) {
-      return Result.fail(Refusals.unexpectedState(`You cannot confirm this PaymentIntent because it has a status of ${intent.status}.`, intent))
+      return Result.fail(
+        Refusals.unexpectedState(
+          `You cannot confirm this PaymentIntent because it has a status of ${intent.status}.`,
+          intent
+        )
+      )
     }
     const method = payload.payment_method ?? intent.payment_method ?? undefined
     if (method === undefined) {
-      return Result.fail(Refusals.unexpectedState("You cannot confirm this PaymentIntent because it's missing a payment method.", intent))
+      return Result.fail(
+        Refusals.unexpectedState("You cannot confirm this PaymentIntent because it's missing a payment method.", intent)
+      )
     }
     const unknown = unknownMethod(method)
     return unknown === undefined ? this.pay(intent, method, asked) : Result.fail(unknown)
@@ -106,7 +131,12 @@ export class Account {
     const intent = this.intents.get(id)
     if (intent === undefined) return Result.fail(noIntent(id))
     if (!cancelable.has(intent.status)) {
-      return Result.fail(Refusals.unexpectedState(`You cannot cancel this PaymentIntent because it has a status of ${intent.status}.`, intent))
+      return Result.fail(
+        Refusals.unexpectedState(
+          `You cannot cancel this PaymentIntent because it has a status of ${intent.status}.`,
+          intent
+        )
+      )
     }
     const canceled = this.keep({
       ...intent,
@@ -148,11 +178,19 @@ export class Account {
     const before = this.givenBack.get(id) ?? 0
     const left = amount - before
     if (left === 0) {
-      return Result.fail(Refusals.impossible(`Charge ${intent.success.latest_charge ?? id} has already been refunded.`, { code: "charge_already_refunded" }))
+      return Result.fail(
+        Refusals.impossible(`Charge ${intent.success.latest_charge ?? id} has already been refunded.`, {
+          code: "charge_already_refunded"
+        })
+      )
     }
     const wanted = payload.amount ?? left
     if (wanted > left) {
-      return Result.fail(Refusals.impossible(`Refund amount (${wanted}) is greater than unrefunded amount on charge (${left})`, { param: "amount" }))
+      return Result.fail(
+        Refusals.impossible(`Refund amount (${wanted}) is greater than unrefunded amount on charge (${left})`, {
+          param: "amount"
+        })
+      )
     }
     this.givenBack.set(id, before + wanted)
     return Result.succeed(this.giveBack(intent.success, payload, wanted, asked))
@@ -160,7 +198,9 @@ export class Account {
 
   retrieveRefund(id: string): Outcome<RefundJson> {
     const refund = this.refunds.get(id)
-    return refund === undefined ? Result.fail(Refusals.missing({ kind: "refund", id, param: "id" })) : Result.succeed(refund)
+    return refund === undefined
+      ? Result.fail(Refusals.missing({ kind: "refund", id, param: "id" }))
+      : Result.succeed(refund)
   }
 
   private newIntent(payload: typeof CreatePaymentIntent.Type, asked: Asked): IntentJson {
@@ -199,7 +239,12 @@ export class Account {
     const outcome = Cards.outcomeOf(method)
     if (outcome?._tag === "Declined") return Result.fail(this.decline(intent, outcome, asked))
     if (outcome?._tag === "NeedsAction") {
-      const waiting = this.keep({ ...intent, payment_method: method, status: "requires_action", next_action: { type: "use_stripe_sdk", use_stripe_sdk: {} } })
+      const waiting = this.keep({
+        ...intent,
+        payment_method: method,
+        status: "requires_action",
+        next_action: { type: "use_stripe_sdk", use_stripe_sdk: {} }
+      })
       this.record("payment.requires_action", waiting, asked)
       return Result.succeed(waiting)
     }
@@ -216,7 +261,11 @@ export class Account {
     return Result.succeed(paid)
   }
 
-  private decline(intent: IntentJson, { code, declineCode, message }: CardOutcome & { readonly _tag: "Declined" }, asked: Asked): Refusal {
+  private decline(
+    intent: IntentJson,
+    { code, declineCode, message }: CardOutcome & { readonly _tag: "Declined" },
+    asked: Asked
+  ): Refusal {
     const charge = this.nextId("ch")
     const refused = this.keep({
       ...intent,
@@ -233,13 +282,24 @@ export class Account {
   /** The paid intent that a refund is for. */
   private paidBy(payload: typeof CreateRefund.Type): Outcome<IntentJson> {
     const { charge, payment_intent: id } = payload
-    const intent = id === undefined ? [...this.intents.values()].find(({ latest_charge: latest }) => latest === charge) : this.intents.get(id)
+    const intent =
+      id === undefined
+        ? [...this.intents.values()].find(({ latest_charge: latest }) => latest === charge)
+        : this.intents.get(id)
     if (intent === undefined) {
-      return Result.fail(id === undefined ? Refusals.missing({ kind: "charge", id: charge ?? "", param: "charge" }) : noIntent(id, "payment_intent"))
+      return Result.fail(
+        id === undefined
+          ? Refusals.missing({ kind: "charge", id: charge ?? "", param: "charge" })
+          : noIntent(id, "payment_intent")
+      )
     }
     return intent.status === "succeeded"
       ? Result.succeed(intent)
-      : Result.fail(Refusals.impossible(`This PaymentIntent (${intent.id}) does not have a successful charge to refund.`, { param: "payment_intent" }))
+      : Result.fail(
+          Refusals.impossible(`This PaymentIntent (${intent.id}) does not have a successful charge to refund.`, {
+            param: "payment_intent"
+          })
+        )
   }
 
   private giveBack(intent: IntentJson, payload: typeof CreateRefund.Type, amount: number, asked: Asked): RefundJson {
@@ -266,7 +326,12 @@ export class Account {
     return intent
   }
 
-  private record(kind: string, intent: IntentJson, { key, now, operation }: Asked, refund?: { readonly amount: number; readonly refund: string }): void {
+  private record(
+    kind: string,
+    intent: IntentJson,
+    { key, now, operation }: Asked,
+    refund?: { readonly amount: number; readonly refund: string }
+  ): void {
     const charge = intent.latest_charge ?? undefined
     this.ledger.record({
       at: now,
@@ -275,7 +340,11 @@ export class Account {
       key,
       amount: refund?.amount ?? intent.amount,
       currency: intent.currency,
-      ids: { payment_intent: intent.id, ...(charge === undefined ? {} : { charge }), ...(refund === undefined ? {} : { refund: refund.refund }) },
+      ids: {
+        payment_intent: intent.id,
+        ...(charge === undefined ? {} : { charge }),
+        ...(refund === undefined ? {} : { refund: refund.refund })
+      },
       metadata: intent.metadata ?? {}
     })
   }
@@ -284,4 +353,6 @@ export class Account {
 const noIntent = (id: string, param = "intent"): Refusal => Refusals.missing({ kind: "payment_intent", id, param })
 
 const unknownMethod = (method: string): Refusal | undefined =>
-  Cards.outcomeOf(method) === undefined ? Refusals.missing({ kind: "PaymentMethod", id: method, param: "payment_method", status: 400 }) : undefined
+  Cards.outcomeOf(method) === undefined
+    ? Refusals.missing({ kind: "PaymentMethod", id: method, param: "payment_method", status: 400 })
+    : undefined

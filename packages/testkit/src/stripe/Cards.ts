@@ -12,7 +12,12 @@ export type CardOutcome =
 
 const succeeds: CardOutcome = { _tag: "Succeeds" }
 
-const declined = (declineCode: string, message: string, code = "card_declined"): CardOutcome => ({ _tag: "Declined", code, declineCode, message })
+const declined = (declineCode: string, message: string, code = "card_declined"): CardOutcome => ({
+  _tag: "Declined",
+  code,
+  declineCode,
+  message
+})
 
 const outcomes: ReadonlyMap<string, CardOutcome> = new Map([
   ["pm_card_visa", succeeds],
@@ -24,7 +29,10 @@ const outcomes: ReadonlyMap<string, CardOutcome> = new Map([
   ["pm_card_chargeDeclinedInsufficientFunds", declined("insufficient_funds", "Your card has insufficient funds.")],
   ["pm_card_visa_chargeDeclinedInsufficientFunds", declined("insufficient_funds", "Your card has insufficient funds.")],
   ["pm_card_chargeDeclinedExpiredCard", declined("expired_card", "Your card has expired.", "expired_card")],
-  ["pm_card_chargeDeclinedIncorrectCvc", declined("incorrect_cvc", "Your card's security code is incorrect.", "incorrect_cvc")],
+  [
+    "pm_card_chargeDeclinedIncorrectCvc",
+    declined("incorrect_cvc", "Your card's security code is incorrect.", "incorrect_cvc")
+  ],
   ["pm_card_chargeDeclinedFraudulent", declined("fraudulent", "Your card was declined.")],
   ["pm_card_authenticationRequired", { _tag: "NeedsAction" }]
 ])

@@ -45,39 +45,57 @@ const answered = (outcome: Result.Result<object, Refusal>): HttpServerResponse.H
     : HttpServerResponse.jsonUnsafe(Refusals.bodyOf(outcome.failure), { status: outcome.failure.status })
 
 /** A handler: asks the account, now, in the name of a request. */
-const ask = (operation: string, request: HttpServerRequest.HttpServerRequest, f: (asked: Asked) => Result.Result<object, Refusal>) =>
+const ask = (
+  operation: string,
+  request: HttpServerRequest.HttpServerRequest,
+  f: (asked: Asked) => Result.Result<object, Refusal>
+) =>
   Effect.map(Clock.currentTimeMillis, (now) => answered(f({ now, operation, key: request.headers["idempotency-key"] })))
 
 const handlersOf = (account: Account) =>
   Layer.merge(
     HttpApiBuilder.group(api, "paymentIntents", (handlers) =>
       handlers
-        .handle("create", ({ payload, request }) => ask("paymentIntents.create", request, (asked) => account.create(payload, asked)))
-        .handle("confirm", ({ params, payload, request }) => ask("paymentIntents.confirm", request, (asked) => account.confirm(params.id, payload, asked)))
-        .handle("cancel", ({ params, payload, request }) => ask("paymentIntents.cancel", request, (asked) => account.cancel(params.id, payload, asked)))
+        .handle("create", ({ payload, request }) =>
+          ask("paymentIntents.create", request, (asked) => account.create(payload, asked))
+        )
+        .handle("confirm", ({ params, payload, request }) =>
+          ask("paymentIntents.confirm", request, (asked) => account.confirm(params.id, payload, asked))
+        )
+        .handle("cancel", ({ params, payload, request }) =>
+          ask("paymentIntents.cancel", request, (asked) => account.cancel(params.id, payload, asked))
+        )
         .handle("retrieve", ({ params }) => Effect.sync(() => answered(account.retrieve(params.id))))
-        .handle("list", ({ query }) => Effect.sync(() => answered(account.list(query))))),
+        .handle("list", ({ query }) => Effect.sync(() => answered(account.list(query))))
+    ),
     HttpApiBuilder.group(api, "refunds", (handlers) =>
       handlers
-        .handle("create", ({ payload, request }) => ask("refunds.create", request, (asked) => account.refund(payload, asked)))
-        .handle("retrieve", ({ params }) => Effect.sync(() => answered(account.retrieveRefund(params.id)))))
+        .handle("create", ({ payload, request }) =>
+          ask("refunds.create", request, (asked) => account.refund(payload, asked))
+        )
+        .handle("retrieve", ({ params }) => Effect.sync(() => answered(account.retrieveRefund(params.id))))
+    )
   )
 
 /** The headers that every answer of Stripe's has. */
-const signed = (account: Account): Part => (next) => (request) =>
-  Effect.map(next(request), (answer) => {
-    const key = request.headers["idempotency-key"]
-    const headers = {
-      ...answer.headers,
-      "request-id": account.nextId("req"),
-      "stripe-version": request.headers["stripe-version"] ?? Stripe.provider.version?.value ?? "",
-      ...(key === undefined || request.method !== "POST" ? {} : { "idempotency-key": key })
-    }
-    return { ...answer, headers }
-  })
+const signed =
+  (account: Account): Part =>
+  (next) =>
+  (request) =>
+    Effect.map(next(request), (answer) => {
+      const key = request.headers["idempotency-key"]
+      const headers = {
+        ...answer.headers,
+        "request-id": account.nextId("req"),
+        "stripe-version": request.headers["stripe-version"] ?? Stripe.provider.version?.value ?? "",
+        ...(key === undefined || request.method !== "POST" ? {} : { "idempotency-key": key })
+      }
+      return { ...answer, headers }
+    })
 
 /** Stripe reads every body as a form, whatever it says it is. */
-const formsOnly: Part = (next) => (request) => next({ ...request, headers: { ...request.headers, "content-type": "application/x-www-form-urlencoded" } })
+const formsOnly: Part = (next) => (request) =>
+  next({ ...request, headers: { ...request.headers, "content-type": "application/x-www-form-urlencoded" } })
 
 /** The parameters, in whatever order they came. */
 const fingerprint = (request: Received): string => {

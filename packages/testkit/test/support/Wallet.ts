@@ -47,7 +47,16 @@ export const make = (options?: Partial<Pick<SimulatedProvider.Options<string, ne
           const key = request.headers["idempotency-key"]
           const { amount } = payload
           if (amount < 0) throw new Error("a bug of the simulation")
-          ledger.record({ at: 0, operation: "deposits.create", kind: "deposit", key, amount, currency: "eur", ids: { deposit: id }, metadata: {} })
+          ledger.record({
+            at: 0,
+            operation: "deposits.create",
+            kind: "deposit",
+            key,
+            amount,
+            currency: "eur",
+            ids: { deposit: id },
+            metadata: {}
+          })
           return { id, amount }
         })
       )
