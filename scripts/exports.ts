@@ -46,8 +46,13 @@ const modules: Record<Package, () => ReadonlyArray<Entry>> = {
   testkit: () => [...pascalCaseFiles("testkit", ""), ...folders("testkit")]
 }
 
+/** Whether a module's own doc comment says `@internal`. */
+const isInternal = (path: string): boolean =>
+  /^\/\*\*(?:(?!\*\/)[\s\S])*@internal/u.test(readFileSync(`${root}/${path}`, "utf8"))
+
 const pascalCaseFiles = (name: Package, folder: string): ReadonlyArray<Entry> =>
   list(`packages/${name}/src/${folder}*.ts`).flatMap((path) => {
+    if (isInternal(path)) return []
     const file = /\/(?<module>[A-Z]\w*)(?<node>\.node)?\.ts$/u.exec(path)?.groups
     if (file === undefined) return []
     const { module, node = "" } = file

@@ -11,24 +11,35 @@ const encode = (text: string) => new TextEncoder().encode(text)
 /** An answer of fetch with these chunks, and what became of its body. */
 const answer = (
   chunks: ReadonlyArray<string>,
-  options: { readonly headers?: Record<string, string>; readonly status?: number; readonly endless?: boolean; readonly error?: Error } = {}
+  options: {
+    readonly headers?: Record<string, string>
+    readonly status?: number
+    readonly endless?: boolean
+    readonly error?: Error
+  } = {}
 ) => {
   const state = { pulled: 0, cancelled: false }
-  const body = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      const chunk = chunks[state.pulled++]
-      if (chunk !== undefined) controller.enqueue(encode(chunk))
-      else if (options.error !== undefined) controller.error(options.error)
-      else if (options.endless !== true) controller.close()
-      else return new Promise<void>(() => undefined)
-      return undefined
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const chunk = chunks[state.pulled++]
+        if (chunk !== undefined) controller.enqueue(encode(chunk))
+        else if (options.error !== undefined) controller.error(options.error)
+        else if (options.endless !== true) controller.close()
+        else return new Promise<void>(() => undefined)
+        return undefined
+      },
+      cancel() {
+        state.cancelled = true
+      }
     },
-    cancel() {
-      state.cancelled = true
-    }
-  }, { highWaterMark: 0 })
+    { highWaterMark: 0 }
+  )
   const { headers, status } = options
-  const web = new Response(body, { ...(headers === undefined ? {} : { headers }), ...(status === undefined ? {} : { status }) })
+  const web = new Response(body, {
+    ...(headers === undefined ? {} : { headers }),
+    ...(status === undefined ? {} : { status })
+  })
   return { source: HttpClientResponse.fromWeb(request, web), state }
 }
 
@@ -78,7 +89,9 @@ describe("BodyRead.read", () => {
 
   it.effect("does not believe the announced length of a body that was compressed", () =>
     Effect.gen(function* () {
-      const { source, state } = answer(["x".repeat(50), "x".repeat(51)], { headers: { "content-length": "20", "content-encoding": "gzip" } })
+      const { source, state } = answer(["x".repeat(50), "x".repeat(51)], {
+        headers: { "content-length": "20", "content-encoding": "gzip" }
+      })
 
       const { exit } = yield* read(source, 100)
 
@@ -128,7 +141,10 @@ describe("BodyRead.read", () => {
   it.effect("reads in chunks when the announced length is no number", () =>
     Effect.gen(function* () {
       for (const length of ["", "-1", "1e9", "4, 4", "abc", "1234567890123456"]) {
-        const { heard, outcome } = yield* read(answer(["ab", "cd"], { headers: { "content-length": length } }).source, 4)
+        const { heard, outcome } = yield* read(
+          answer(["ab", "cd"], { headers: { "content-length": length } }).source,
+          4
+        )
         assert.deepStrictEqual([outcome, heard], ["abcd", 2], length)
       }
     })
@@ -198,7 +214,10 @@ describe("BodyRead.read", () => {
 describe("BodyRead.isEmpty", () => {
   it("knows which answers have no body, whatever their headers say", () => {
     const isEmpty = (method: "GET" | "HEAD" | "POST", status: number) =>
-      BodyRead.isEmpty(HttpClientRequest.make(method)("https://acme.test"), HttpClientResponse.fromWeb(request, new Response(null, { status })))
+      BodyRead.isEmpty(
+        HttpClientRequest.make(method)("https://acme.test"),
+        HttpClientResponse.fromWeb(request, new Response(null, { status }))
+      )
 
     for (const status of [200, 204, 304, 404]) assert.isTrue(isEmpty("HEAD", status))
     for (const status of [204, 205, 304]) assert.isTrue(isEmpty("GET", status))

@@ -1,5 +1,6 @@
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
+import * as Fatal from "@breakwater/core/FatalReason"
 import * as Errors from "@breakwater/core/ProviderError"
 import * as Retryable from "@breakwater/core/RetryableReason"
 import { Duration, Effect, Schema } from "effect"
@@ -244,12 +245,20 @@ describe("ProviderError.errorCode", () => {
   })
 
   it("is the reason's name where no answer came", () => {
+    const expected = { path: "", expected: "a body" }
     const reasons = [
       new Retryable.RateLimited({ by: "budget" }),
       new Retryable.Locked({}),
-      ...fatalReasons.map((reason) =>
-        Object.assign(Object.create(Object.getPrototypeOf(reason)), { ...reason, status: undefined })
-      )
+      new Fatal.InvalidRequest({}),
+      new Fatal.Unauthorized({}),
+      new Fatal.CredentialRejected({}),
+      new Fatal.PermissionDenied({}),
+      new Fatal.NotFound({}),
+      new Fatal.Conflict({}),
+      new Fatal.QuotaExhausted({}),
+      new Fatal.IdempotencyMismatch({}),
+      new Fatal.ResponseInvalid(expected),
+      new Fatal.Rejected({})
     ]
 
     assert.deepStrictEqual(reasons.map(Errors.errorCode), [

@@ -3,7 +3,7 @@
  *
  * Nothing that waits holds a slot, a probe or a token of another policy. So an open breaker is peeked, which is free, before any wait, and admits last, with only
  * the wire behind it; who waits for a slot has given its rate token back, and takes one again when it has the slot. The way without a wait makes no effect at all.
- * @since 0.1.0
+ * @internal
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

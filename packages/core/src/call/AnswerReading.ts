@@ -1,6 +1,6 @@
 /**
  * Reads what an HTTP attempt came to: an answer by the declaration and the error table, a failure of the transport by its code. Everything that stays of it in an error
- * is sanitised here. @since 0.1.0
+ * is sanitised here. @internal
  */
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"

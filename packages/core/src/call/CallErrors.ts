@@ -1,5 +1,5 @@
 /**
- * Makes the error that a call ends with out of its last failure: which of the three classes, and the context that all of them carry. @since 0.1.0
+ * Makes the error that a call ends with out of its last failure: which of the three classes, and the context that all of them carry. @internal
  */
 import * as Duration from "effect/Duration"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"

@@ -1,5 +1,5 @@
 /**
- * The idempotency key of a call: taken from its caller, bound to its request, put into the header that the provider named. @since 0.1.0
+ * The idempotency key of a call: taken from its caller, bound to its request, put into the header that the provider named. @internal
  */
 import * as Duration from "effect/Duration"
 import type * as Fiber from "effect/Fiber"

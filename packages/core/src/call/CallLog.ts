@@ -1,6 +1,6 @@
 /**
  * What a call leaves behind: one span a call, one an attempt, one log line an attempt, counters and durations. Nothing is made that nobody asked for: spans
- * only with a tracer or a parent span, lines only at an enabled level. @since 0.1.0
+ * only with a tracer or a parent span, lines only at an enabled level. @internal
  */
 // The result of an attempt fails with whatever its declaration says.
 // @effect-diagnostics anyUnknownInErrorContext:off

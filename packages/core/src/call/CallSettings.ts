@@ -1,6 +1,6 @@
 /**
  * What the caller of an operation may set around it: a deadline, a correlation id, another policy, the lane. All are references in the context, so that they reach
- * through whatever lies between. @since 0.1.0
+ * through whatever lies between. @internal
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

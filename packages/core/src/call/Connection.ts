@@ -1,5 +1,5 @@
 /**
- * One authorised link to one origin, with the memory that its calls share: circuit, bulkhead, budgets, credential, last failure. @since 0.1.0
+ * One authorised link to one origin, with the memory that its calls share: circuit, bulkhead, budgets, credential, last failure. @internal
  */
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"

@@ -1,6 +1,6 @@
 /**
  * One attempt over HTTP: the credential goes on, the request goes out, redirects that may be followed are, the body is read within its bound; then the answer is
- * read by the error table. @since 0.1.0
+ * read by the error table. @internal
  */
 // The wire's errors are told apart in `classify`.
 // @effect-diagnostics anyUnknownInErrorContext:off

@@ -6,7 +6,7 @@
  *   ▸ decode ▸ outcome (metrics, span, log)
  *
  * What stands in square brackets has its place here and comes later (ADR 0002). Each step is an effect made once, when this module is loaded, that finds its call
- * in the fiber; what a call costs is its state and what its policies do. @since 0.1.0
+ * in the fiber; what a call costs is its state and what its policies do. @internal
  */
 // The errors of an attempt are whatever its wire fails with; `classify` is what reads them.
 // @effect-diagnostics anyUnknownInErrorContext:off

@@ -1,6 +1,6 @@
 /**
  * What follows a failed attempt: a fresh credential and another attempt, a wait and another attempt, or the end of the call. Runs only when something failed.
- * @since 0.1.0
+ * @internal
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

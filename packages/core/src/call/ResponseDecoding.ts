@@ -1,5 +1,5 @@
 /**
- * Between the generated client and ours: what could not be encoded is `InvalidRequest`, what does not fit its schema is drift, and the body is parsed once. @since 0.1.0
+ * Between the generated client and ours: what could not be encoded is `InvalidRequest`, what does not fit its schema is drift, and the body is parsed once. @internal
  */
 // Schemas of a declaration may fail with anything until it is told apart here.
 // @effect-diagnostics anyUnknownInErrorContext:off

@@ -1,6 +1,6 @@
 /**
  * The state of one call while it runs: what it holds (a slot, tokens, a ticket of the breaker, a key) and what it has come to. Everything that must be given
- * back is a field here, set in the instant in which it is taken, so that one finaliser gives all of it back however the call ends. @since 0.1.0
+ * back is a field here, set in the instant in which it is taken, so that one finaliser gives all of it back however the call ends. @internal
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
