@@ -1,6 +1,5 @@
 /** One run of the sale: customers arrive over ten seconds on loopback HTTP, whatever happens; then the shop has a while to settle what waits. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as Undici from "@breakwater/core/node/Undici"
 import { Clock, Effect, Fiber, Layer } from "effect"
 import { HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
@@ -66,6 +65,3 @@ export const run = Effect.fnUntraced(function* (
   yield* Fiber.interrupt(reporting)
   return { told: shop.told, deferredOnTheWay: shop.deferred(), latenciesMillis }
 }, Effect.scoped)
-
-/** The customers' own client; nothing is protected here. */
-export const customers = Undici.layer()

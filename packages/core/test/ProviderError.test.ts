@@ -248,7 +248,7 @@ describe("ProviderError.errorCode", () => {
     const expected = { path: "", expected: "a body" }
     const reasons = [
       new Retryable.RateLimited({ by: "budget" }),
-      new Retryable.Locked({}),
+      new Retryable.Locked({ status: undefined, code: undefined }),
       new Fatal.InvalidRequest({}),
       new Fatal.Unauthorized({}),
       new Fatal.CredentialRejected({}),

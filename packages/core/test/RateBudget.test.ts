@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { DeclaredRate } from "@breakwater/core/RateBudget"
-import { RateBudget } from "@breakwater/core/RateBudget"
+import { maxWaiting, RateBudget } from "@breakwater/core/RateBudget"
 import { Schema } from "effect"
 
 /** A time far from 0, as clocks give it: the first call of a quiet connection. */
@@ -67,6 +67,34 @@ describe("RateBudget of a declared rate", () => {
     assert.isUndefined(tooLong)
     assert.strictEqual(inTime, 100)
     assert.strictEqual(next, 200)
+  })
+
+  it("spaces calls of a rate of more than one a millisecond too", () => {
+    const budget = new RateBudget({ limit: 2000, windowMillis: 1000, burst: 1 })
+
+    const first = waits(budget, 3)
+    budget.refund(1)
+
+    assert.deepStrictEqual(first, [0, 0.5, 1])
+    assert.strictEqual(budget.peek(1, start), 1)
+  })
+
+  it("asks for no wait before anything was sent, at whatever time", () => {
+    for (const now of [0, 1, start]) {
+      assert.strictEqual(new RateBudget(steady).peek(1, now), 0)
+      assert.deepStrictEqual(new RateBudget(undefined).snapshot(now), { remaining: null, waitMillis: 0, waiting: 0 })
+    }
+  })
+
+  it("shows in a snapshot how long one token takes", () => {
+    const budget = new RateBudget(steady)
+    budget.reserve(1, start, 0)
+
+    assert.deepStrictEqual(budget.snapshot(start + 30), { remaining: null, waitMillis: 70, waiting: 0 })
+  })
+
+  it("lets 256 wait, as its callers ask", () => {
+    assert.strictEqual(maxWaiting, 256)
   })
 
   it("takes nothing by looking", () => {

@@ -79,8 +79,12 @@ describe("RetryBudget.deposit", () => {
   it("earns one token for a success at the first attempt", () => {
     const budget = drained()
 
-    for (let call = 0; call < 14; call++) budget.deposit(0)
+    for (let call = 0; call < 13; call++) budget.deposit(0)
+    const after13 = budget.withdraw(false, false, 0)
+    budget.deposit(0)
 
+    assert.isUndefined(after13)
+    assert.strictEqual(budget.tokens, 14)
     assert.strictEqual(budget.withdraw(false, false, 0), 14)
   })
 

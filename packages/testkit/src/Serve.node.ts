@@ -122,8 +122,6 @@ const answer = Effect.fnUntraced(function* (
   request: IncomingMessage,
   response: ServerResponse
 ) {
-  // Writing to a client that has left is no error of ours.
-  response.on("error", () => undefined)
   const body = yield* bodyOf(request)
   if (body === undefined) return yield* plainAnswer(response, 413, `the body has more than ${maxBodyBytes} bytes`)
   const exit = yield* Effect.exit(network.exchange(provider, receivedOf(request, body)))

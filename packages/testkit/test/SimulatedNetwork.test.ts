@@ -188,6 +188,7 @@ describe("SimulatedNetwork.client", () => {
   it.effect("tells a plan what it asks about, and logs what came of it", () =>
     Effect.gen(function* () {
       const asked: Array<unknown> = []
+      yield* TestClock.setTime(60_000)
       const made = yield* world({
         next: (exchange) => {
           asked.push(exchange)
@@ -227,9 +228,9 @@ describe("SimulatedNetwork.client", () => {
       assert.deepStrictEqual(
         made.provider.ledger.exchanges.map(({ at, fault, processed, status }) => ({ at, fault, processed, status })),
         [
-          { at: 1000, fault: "none", processed: true, status: 200 },
-          { at: 3000, fault: "lost response", processed: true, status: 200 },
-          { at: 3000, fault: "none", processed: true, status: 200 }
+          { at: 61_000, fault: "none", processed: true, status: 200 },
+          { at: 63_000, fault: "lost response", processed: true, status: 200 },
+          { at: 63_000, fault: "none", processed: true, status: 200 }
         ]
       )
     })

@@ -1,6 +1,6 @@
 /**
  * Redirects (RFC 9110 §15.4): never followed for writes; for reads at most five, to the same origin, so that a credential neither crosses an origin nor leaves
- * https. One that is not followed is the answer. @internal
+ * https. One that is not followed is the answer. @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { Safety } from "../vocabulary/Safety.ts"

@@ -224,9 +224,13 @@ export const safeCause = (failure: unknown, redaction: Redaction): Error => {
     Predicate.isError(failure) ? failure : new Error(Predicate.isString(failure) ? failure : "not an Error")
   )
   const code = failureCode(failure)
-  const named = code === undefined || root.message.includes(code) ? root.message : `${code}: ${root.message}`
-  const safe = new Error(redaction.text(named, 512))
-  safe.name = root.name
+  // Some errors have no message, whatever their type says: Effect's `TimeoutError` is one.
+  const { message: said, name }: { readonly message: unknown; readonly name: string } = root
+  const message = Predicate.isString(said) && said !== "" ? said : name
+  const safe = new Error(
+    redaction.text(code === undefined || message.includes(code) ? message : `${code}: ${message}`, 512)
+  )
+  safe.name = name
   safe.stack = `${safe.name}: ${safe.message}`
   return safe
 }

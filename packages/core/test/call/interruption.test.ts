@@ -99,11 +99,11 @@ const storm = Effect.fnUntraced(function* (options: Storm) {
 
   yield* census.of(
     Effect.gen(function* () {
-      let running: ReadonlyArray<Running> = []
+      let running: Array<Running> = []
       for (let n = 0; interrupted < options.interruptions; n++) {
         const { effect, write } = anyCall(acme, random, n)
         const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
-        running = [...running, { fiber, write, dueAt: clock.currentTimeMillisUnsafe() + random() * 2 * options.after }]
+        running.push({ fiber, write, dueAt: clock.currentTimeMillisUnsafe() + random() * 2 * options.after })
         yield* TestClock.adjust(random() * 2 * options.every)
         const now = clock.currentTimeMillisUnsafe()
         yield* Effect.forEach(
@@ -313,6 +313,47 @@ describe("an interruption", () => {
         }
 
         assert.deepStrictEqual((yield* run(acme.orders.get({ params }), 0)).outcome, { value: order })
+      })
+    )
+  )
+
+  it.effect("cuts the exchange at once, also where the caller has much to tidy up after it", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make([Fake.silent])
+        const acme = yield* Acme.connect(transport)
+        const tidying = Effect.ensuring(acme.orders.get({ params }), Effect.sleep("1 minute"))
+        const fiber = yield* Effect.forkChild(tidying, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        fiber.interruptUnsafe()
+        yield* TestClock.adjust("1 second")
+
+        assert.strictEqual(fiber.pollUnsafe(), undefined)
+        assert.deepStrictEqual([transport.open(), transport.cut()], [0, 1])
+        yield* TestClock.adjust("1 minute")
+      })
+    )
+  )
+
+  it.effect("is not needed for a call to leave nothing behind in the fiber that made it", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const census = new Census()
+        const transport = Fake.make([
+          Fake.late(100, Fake.empty(503)),
+          Fake.late(100, Fake.chunks(['{"id":"o1",', 100, '"amount":100}']))
+        ])
+        const acme = yield* Acme.connect(transport)
+        const ended = yield* run(
+          census.of(
+            Effect.gen(function* () {
+              yield* acme.orders.get({ params })
+              return { fibers: census.fibers, sleeps: census.sleeps }
+            })
+          )
+        )
+
+        assert.deepStrictEqual(ended, { outcome: { value: { fibers: 0, sleeps: 0 } }, took: 400 })
       })
     )
   )

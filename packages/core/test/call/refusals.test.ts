@@ -347,27 +347,26 @@ describe("the rate budget (RATE-1)", () => {
     )
   )
 
-  it.effect("gives a token back for a call that the circuit refused after a wait", () =>
+  it.effect("gives a token back, once, for a call that the circuit refused after a wait", () =>
     inScenario(
       Effect.gen(function* () {
-        const transport = Fake.make([Fake.late(500, Fake.empty(500))])
-        const acme = yield* Acme.connectTo(limited, transport, {
-          policy: { attempts: 1, breaker: { consecutiveFailures: 2, openFor: 1000 } }
+        const slow = Acme.variant({ rate: { limit: 1, window: "10 seconds", burst: 3 } })
+        const transport = Fake.make((n) => (n <= 3 ? Fake.late(500, Fake.empty(500)) : Fake.json(order)))
+        const acme = yield* Acme.connectTo(slow, transport, {
+          policy: { attempts: 1, breaker: { consecutiveFailures: 3, openFor: 9600, successesToClose: 1 } }
         })
-        const [, , third] = yield* Effect.forEach([1, 2, 3], () => fork(Effect.exit(get(acme))))
-        yield* TestClock.adjust("1 second")
-        const health = yield* Health.snapshot
+        const [, , , fourth] = yield* Effect.forEach([1, 2, 3, 4], () => fork(Effect.exit(get(acme))))
+        yield* TestClock.adjust(10_100)
+        const probe = yield* run(get(acme), 0)
+        const next = yield* run(get(acme))
 
-        // Two went at once; the third waited for its token until 1,000 ms and met a circuit that is open until 1,500.
+        // Three went at once; the fourth waited for its token until 10,000 ms and met a circuit that is open until 10,100.
         assert.deepStrictEqual(
-          third === undefined ? undefined : outcome(yield* Fiber.join(third)),
-          refused({ _tag: "CircuitOpen", retryAfter: 500 })
+          fourth === undefined ? undefined : outcome(yield* Fiber.join(fourth)),
+          refused({ _tag: "CircuitOpen", retryAfter: 100 })
         )
-        assert.deepStrictEqual(
-          transport.sent.map(({ at }) => at),
-          [0, 0]
-        )
-        assert.strictEqual(health.connections[0]?.rateBudget.waitMillis, 0)
+        assert.deepStrictEqual(probe, { outcome: { value: order }, took: 0 })
+        assert.deepStrictEqual(next, { outcome: { value: order }, took: 9900 })
       })
     )
   )

@@ -1,7 +1,7 @@
 /**
  * Counts what is alive: fibers that have begun and not ended, sleeps that somebody still waits for.
  */
-import { Clock, Effect, Metric } from "effect"
+import { Clock, type Duration, Effect, Metric } from "effect"
 
 export class Census {
   fibers = 0
@@ -20,14 +20,13 @@ export class Census {
     )
 
   private counted(clock: Clock.Clock): Clock.Clock {
-    return {
-      ...clock,
-      sleep: (duration) =>
+    return Object.assign(Object.create(clock) as Clock.Clock, {
+      sleep: (duration: Duration.Duration) =>
         Effect.acquireUseRelease(
           Effect.sync(() => void this.sleeps++),
           () => clock.sleep(duration),
           () => Effect.sync(() => void this.sleeps--)
         )
-    }
+    })
   }
 }

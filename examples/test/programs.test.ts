@@ -1,0 +1,85 @@
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { vi } from "vitest"
+
+const run = async (...args: ReadonlyArray<string>) => {
+  const [file = "", ...rest] = args
+  try {
+    const { stderr, stdout } = await promisify(execFile)(
+      process.execPath,
+      [join(import.meta.dirname, "..", file), ...rest],
+      { timeout: 30_000 }
+    )
+    return { code: 0, stderr, stdout }
+  } catch (error) {
+    const { code, stderr, stdout } = error as { code: number; stderr: string; stdout: string }
+    return { code, stderr, stdout }
+  }
+}
+
+vi.setConfig({ testTimeout: 60_000 })
+
+describe("01-get-json (SYS-1)", () => {
+  it("tries twice in vain, then has the data; and says ECONN where nobody listens", async () => {
+    const { code, stdout } = await run("01-get-json.ts")
+
+    assert.strictEqual(code, 0)
+    assert.strictEqual(stdout.match(/error_code: 'HTTP_502'/gu)?.length, 2)
+    assert.match(stdout, /\{ ok: true, data: \{ requests: 3 \} \}/u)
+    assert.strictEqual(stdout.match(/error_code: 'ECONN'/gu)?.length, 4)
+    assert.match(stdout, /ok: false,\s+code: 'ECONN'/u)
+    assert.strictEqual(stdout.match(/correlation_id: 'search-1'/gu)?.length, 3)
+  })
+})
+
+describe("02-orders (SYS-1, IDEM-3)", () => {
+  it("gets the existing order after the answer was lost, and makes no second one", async () => {
+    const { code, stdout } = await run("02-orders.ts")
+
+    assert.strictEqual(code, 0)
+    assert.match(stdout, /\{"id":"8731","item":"a pier"\}; orders stored: 1/u)
+  })
+})
+
+describe("03-your-own-provider (TEST-2)", () => {
+  it("pays once, whatever strikes the first attempt", async () => {
+    const { code, stdout } = await run("03-your-own-provider.ts")
+
+    assert.strictEqual(code, 0)
+    assert.deepStrictEqual(
+      stdout.split("\n").filter((line) => line.endsWith("payout")),
+      ["none", "refused", "reset before", "lost response", "truncated after 50 %", "garbage", "status 503"].map(
+        (fault) => `${fault}: 1 payout`
+      )
+    )
+  })
+})
+
+describe("checkout", () => {
+  it("says in one line what is wrong with the command, and ends with 2", async () => {
+    const lines = [
+      [["--orders", "-3"], 'demo: --orders must be a whole number from 1 to 5000, got "-3"'],
+      [["--orders=1e3"], 'demo: --orders must be a whole number from 1 to 5000, got "1e3"'],
+      [["--port", "70000"], 'demo: --port must be a whole number from 0 to 65535, got "70000"'],
+      [["--provider", "paypal"], 'demo: --provider must be stripe or bank, got "paypal"'],
+      [["--bogus"], "demo: Unknown option '--bogus'; --help shows the options"],
+      [["extra"], "demo: Unexpected argument 'extra'; --help shows the options"]
+    ] as const
+    const outcomes = await Promise.all(lines.map(([args]) => run("checkout/main.ts", ...args)))
+
+    assert.deepStrictEqual(
+      outcomes,
+      lines.map(([, line]) => ({ code: 2, stderr: `${line}\n`, stdout: "" }))
+    )
+  })
+
+  it("explains itself", async () => {
+    const { code, stdout } = await run("checkout/main.ts", "--help")
+
+    assert.strictEqual(code, 0)
+    for (const option of ["--seed", "--orders", "--provider", "--port", "--json", "--help"])
+      assert.include(stdout, option)
+  })
+})
