@@ -166,6 +166,7 @@ describe("Idempotency.problemOf", () => {
       "a\r\nX-Evil: 1",
       "a\u0000b",
       "a\u007f",
+      "a\u007fb",
       "ä",
       "a\u00a0b",
       "\ud83d\ude00",

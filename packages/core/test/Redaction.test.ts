@@ -35,6 +35,7 @@ describe("Redaction.text of what looks like a secret", () => {
       ["to ada.lovelace+news@mail.example.co.uk, twice", "to <redacted>, twice"],
       ["to=ada%2Bnews%40example.com&x=1", "to=<redacted>&x=1"],
       ["<j\u00f6rg@ex\u00e4mple.de>", "<<redacted>>"],
+      ['{"to":"ada\\u0040example.com"', '{"to":"<redacted>"'],
       ["user@localhost", "user@localhost"],
       ["@handle and a@b", "@handle and a@b"]
     ]
@@ -47,6 +48,7 @@ describe("Redaction.text of what looks like a secret", () => {
       "4242424242424242",
       "4242 4242 4242 4242",
       "4242-4242-4242-4242",
+      "42 42 42 42 42 42 42 42",
       "4242%204242%204242%204242",
       "4242+4242+4242+4242",
       "4242\u00a04242\u00a04242\u00a04242",
@@ -78,6 +80,8 @@ describe("Redaction.text of what looks like a secret", () => {
     const numbers = [
       "order 4242424242424241",
       "424242424242",
+      "000000000000 111",
+      "at 2026-11-21 00-06-28 77",
       "42424242424242424242424242424242",
       "at 2026-11-21 10:05:28.123456",
       "1790000000000",
@@ -126,7 +130,9 @@ describe("Redaction.text of secret fields", () => {
       ['{"password": "hunter2", "user": "ada"', '{"password": <redacted>, "user": "ada"'],
       ['{"password":"hunt\\"er2","user":"ada"', '{"password":<redacted>,"user":"ada"'],
       ['{"pin":1,"cvc":123}x', '{"pin":1,"cvc":<redacted>}x'],
+      ['{"password": "hunter, two", "user": "ada"', '{"password": <redacted>, "user": "ada"'],
       ["{'token': 'hunter2', 'a': 1}", "{'token': <redacted>, 'a': 1}"],
+      ["{'token': 'hunter, two\\'s', 'a': 1}", "{'token': <redacted>, 'a': 1}"],
       [
         '{"log":"sent {\\"password\\":\\"hunter two\\",\\"a\\":1}"',
         '{"log":"sent {\\"password\\":<redacted>,\\"a\\":1}"'
@@ -223,6 +229,14 @@ describe("Redaction.text", () => {
     }
   })
 
+  it("shows no part of a long secret that reading stopped in the middle of", () => {
+    const secret = "k".repeat(700)
+
+    for (let before = 0; before < 140; before++) {
+      assert.notInclude(knowing(secret).text(".".repeat(before) + secret, 100), "k", String(before))
+    }
+  })
+
   it("shows no part of a secret at the end of what was read, when masks have made room for it", () => {
     const secret = "k".repeat(200)
     const text = `${`${secret} `.repeat(12)}${"x".repeat(100)} ada.lovelace@example.com ${secret}`.repeat(5)
@@ -284,6 +298,13 @@ describe("Redaction.body", () => {
     assert.notInclude(plain.body(fields), "hunter2")
     assert.notInclude(plain.body(fields.slice(0, 100)), "hunter2")
     assert.strictEqual(plain.body(fields).length, 2048)
+  })
+
+  it("parses JSON of at most 32,768 characters, on both sides of the boundary", () => {
+    const list = (length: number) => `[${"1,".repeat(length)}1]`
+
+    assert.strictEqual(plain.body(list(16_382)), `[${"1,".repeat(19)}1]`)
+    assert.strictEqual(plain.body(list(16_383)), `[${"1,".repeat(1023)}\u2026`)
   })
 
   it("keeps a field called __proto__ to itself", () => {

@@ -47,8 +47,6 @@ const refuse = (call: RunningCall, failure: AttemptFailure, now: number): Effect
   return Effect.fail(CallErrors.ending(call, failure, next, now, keyUntil(call)))
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------- one attempt
-
 /** The wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
 const wire = step((call, fiber) => {
   call.wireFiber = fiber
@@ -97,8 +95,6 @@ const answered = step((call, fiber) => {
 })
 
 const attempt = Effect.andThen(send, answered)
-
-// -------------------------------------------------------------------------------------------------------------------------- what it came to
 
 const expired = (call: RunningCall, now: number): AttemptFailure => {
   const { expiry, policy } = call
@@ -184,8 +180,6 @@ const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
     refused === undefined ? attempt : refuse(call, refused, nowOf(fiber))
   )
 })
-
-// ------------------------------------------------------------------------------------------------------------------------------------- one call
 
 const begin = step((call, fiber) => {
   const now = nowOf(fiber)

@@ -2,15 +2,13 @@
  * Which timeout an attempt in flight runs into next, and which one it ran into: silence, attempt, or the call's deadline (SAFE-1). Pure; the sleeping
  * is the pipeline's. The connect timeout is kept by the transport, which alone knows when it has a connection. @since 0.1.0
  */
+import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
 
 /** @category models @since 0.1.0 */
 export type Expiry = "silence" | "attempt" | "deadline"
 
-/** @category models @since 0.1.0 */
-export interface Bounds {
-  readonly silenceMillis: number
-  readonly attemptMillis: number
-}
+/** The timeouts of a resolved policy. @category models @since 0.1.0 */
+export type Bounds = Pick<ResolvedPolicy, "silenceMillis" | "attemptMillis">
 
 /** @category models @since 0.1.0 */
 export class AttemptTimer {

@@ -2,18 +2,10 @@
  * The circuit breaker of one connection: closed, open, half-open (SAFE-6). A pure state machine: time and randomness are given to it, so that one
  * decision costs nanoseconds and a model can check it. What counts as a failure is `AttemptFailure.unhealthy`'s business. @since 0.1.0
  */
+import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
 
-/** @category models @since 0.1.0 */
-export interface CircuitOptions {
-  readonly consecutiveFailures: number
-  readonly failureRate: number
-  readonly window: number
-  readonly minimumCalls: number
-  readonly windowAgeMillis: number
-  readonly openMillis: number
-  readonly maxOpenMillis: number
-  readonly successesToClose: number
-}
+/** A policy's `breaker`, resolved. @category models @since 0.1.0 */
+export type CircuitOptions = ResolvedPolicy["breaker"]
 
 /** @category models @since 0.1.0 */
 export type CircuitState = "closed" | "open" | "half-open"

@@ -6,16 +6,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
 import type { AttemptFailure, BackoffSchedule } from "../vocabulary/AttemptFailure.ts"
 import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import type { Safety } from "../vocabulary/Safety.ts"
 
-/** Delays as milliseconds, resolved. @category models @since 0.1.0 */
-export interface Backoff {
-  readonly baseMillis: number
-  readonly throttledBaseMillis: number
-  readonly capMillis: number
-}
+/** A policy's `backoff`, resolved. @category models @since 0.1.0 */
+export type Backoff = ResolvedPolicy["backoff"]
 
 /**
  * Full jitter: uniform between zero and the ceiling, which doubles up to the cap; a throttled attempt has a ceiling of its own.
