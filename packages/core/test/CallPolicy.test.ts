@@ -192,6 +192,20 @@ describe("CallPolicy.explain", () => {
     ])
   })
 
+  it("shows a share in whole percent", () => {
+    const line = (failureRate: number) => explained({ attempts: 1, breaker: { failureRate } })[4]
+
+    assert.include(line(1), "or 100 % of the last")
+    assert.include(line(0.333), "or 33 % of the last")
+  })
+
+  it("says that an attempt has no time left, on both sides of the boundary", () => {
+    const second = (deadline: number) => explained({ deadline, attempts: 2, backoff: { base: "1 second" } })[3]
+
+    assert.strictEqual(second(1001), "  attempt 2: after at most 1s, bounded by 1ms")
+    assert.strictEqual(second(1000), "  attempt 2: after at most 1s, only if the waits before it fell short")
+  })
+
   it("says when an unsafe operation is sent again, and when a schedule decides", () => {
     assert.deepStrictEqual(explained({ attempts: 2 }, "unsafe").slice(2, 4), [
       "  attempt 1: at once, bounded by 10s",

@@ -22,7 +22,8 @@ describe("Dialect.quota of the IETF field", () => {
   })
 
   it("passes over policies that say nothing about now", () => {
-    const field = '"a";r=1, "b";t=1, "c";r=-1;t=1, "d";r=1.5;t=1, "e";r="1";t=1, "f";r=1;t=-1, "g";r=7;t=2'
+    const field =
+      '"a";r=1, "b";t=1, "c";r=-1;t=1, "d";r=1.5;t=1, "e";r="1";t=1, "f";r=1;t=-1, "h";r=1;t=-0.001, "g";r=7;t=2'
 
     assert.deepStrictEqual(quota({ ratelimit: field }), { remaining: 7, resetMillis: 2000 })
   })

@@ -59,7 +59,9 @@ describe("Outgoing.problemOf of a path", () => {
       "/a%2f%2e%2e",
       "/a%5C..%5Cb",
       "/a\\..\\b",
-      "/a/..%2f"
+      "/a/..%2f",
+      "/a/.. ",
+      "/a/. "
     ]
 
     for (const path of paths) assert.deepStrictEqual(ofPath(path), dots, path)
@@ -92,7 +94,7 @@ describe("Outgoing.problemOf of a path", () => {
   })
 
   it("looks at a path without an origin too", () => {
-    assert.deepStrictEqual(ofUrl("/a/../b"), dots)
+    for (const path of ["/a/../b", "/../b", "/.."]) assert.deepStrictEqual(ofUrl(path), dots)
     assert.isUndefined(ofUrl("/a/b"))
   })
 })

@@ -82,7 +82,12 @@ const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: A
   return open > 0 ? circuitOpen(open) : undefined
 })
 
-/** Takes a rate token, ahead of time if need be, and waits until it is good. A wait that does not fit is refused now. */
+const giveBackToken = (call: RunningCall): void => {
+  call.connection.rate.refund(call.tokens)
+  call.tokens = 0
+}
+
+/** Takes a rate token, ahead of time if need be, and waits until it is good. A wait that does not fit is refused now; one that the provider made longer meanwhile begins again. */
 const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const { rate } = call.connection
   const now = nowOf(fiber)
@@ -104,7 +109,9 @@ const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
   )
   call.rateWaited += wait
   noteWait(call, fiber, "rate", wait)
-  return undefined
+  if (!rate.isBlocked(nowOf(fiber))) return undefined
+  giveBackToken(call)
+  return "again"
 })
 
 /** Whoever is given a slot goes on in a turn of its own: run inside the release, a queue that empties at once would overflow the stack. */
@@ -113,7 +120,8 @@ const nextTurn = Effect.as(Effect.yieldNow, true)
 /** Waits for a slot in the queue. `release` of the call gives back a slot that came in the instant of an interruption. */
 const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const { bulkhead } = call.lane
-  const { concurrency, queueMillis } = call.policy.bulkhead
+  const { queueMillis } = call.policy.bulkhead
+  const { concurrency } = call.connection.options.policy.bulkhead
   const before = nowOf(fiber)
   const longest = Math.min(queueMillis - call.slotWaited, call.deadlineAt - before)
   const queued = Effect.callback<boolean>((resume) => {
@@ -131,11 +139,6 @@ const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
     ? deadlineExceeded(call)
     : refusal(new Overloaded({ problem: "queued too long", concurrency }))
 })
-
-const giveBackToken = (call: RunningCall): void => {
-  call.connection.rate.refund(call.tokens)
-  call.tokens = 0
-}
 
 /** One round: `undefined` when everything is held, a failure when the call is refused, `"again"` when what was had is gone. */
 const round = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {

@@ -141,12 +141,11 @@ const concludeIn = (
   exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<unknown, unknown> => {
   call.wireFiber = undefined
-  const now = nowOf(fiber)
   if (call.expiry === undefined && isInterruptedOrDead(exit)) {
-    call.release(now)
     CallLog.endUnanswered(call, fiber, exit)
     return exit
   }
+  const now = nowOf(fiber)
   const failure =
     call.expiry === undefined || Exit.isSuccess(exit) ? call.kind.classify(call, exit, now) : expired(call, now)
   settle(call, fiber, failure, now)

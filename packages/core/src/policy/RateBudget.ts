@@ -24,6 +24,8 @@ export class RateBudget {
   /** When the tokens that were taken so far are all earned back: the theoretical arrival time. */
   private arrival = 0
   private remaining = Number.POSITIVE_INFINITY
+  /** What the provider said when it last said something: no refund of what was taken before makes it more. */
+  private told = Number.POSITIVE_INFINITY
   private resetAt = 0
   private blockedUntil = 0
 
@@ -40,7 +42,7 @@ export class RateBudget {
 
   /** The first instant that blocks and the provider's window leave open, whatever the declared rate. */
   private opensAt(cost: number, now: number): number {
-    if (this.resetAt <= now) this.remaining = Number.POSITIVE_INFINITY
+    if (this.resetAt <= now) this.remaining = this.told = Number.POSITIVE_INFINITY
     return Math.max(now, this.blockedUntil, this.remaining < cost ? this.resetAt : now)
   }
 
@@ -56,20 +58,25 @@ export class RateBudget {
 
   /** Gives tokens back that were not spent: the call was refused or interrupted before it was sent. */
   refund(cost: number): void {
-    this.remaining += cost
+    this.remaining = Math.min(this.told, this.remaining + cost)
     if (this.spacing > 0) this.arrival -= cost * this.spacing
   }
 
   /** Learns from an answer, only downward: a provider that grants more than we know of changes nothing. */
   learn(quota: Quota, now: number): void {
     if (this.resetAt > now && quota.remaining >= this.remaining) return
-    this.remaining = quota.remaining
+    this.remaining = this.told = quota.remaining
     this.resetAt = now + quota.resetMillis
   }
 
   /** The provider asked to wait: nothing leaves before that. The caller has capped the wait. */
   block(millis: number, now: number): void {
     this.blockedUntil = Math.max(this.blockedUntil, now + millis)
+  }
+
+  /** Whether the provider's wait is still on, which may have begun while a call waited for its token. */
+  isBlocked(now: number): boolean {
+    return this.blockedUntil > now
   }
 
   /** What a snapshot shows: tokens left of the provider's window, if it tells, and milliseconds until one can be had. */

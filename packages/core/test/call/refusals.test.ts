@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Call, Health } from "@breakwater/core"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Random } from "effect"
 import { TestClock } from "effect/testing"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
@@ -164,6 +164,59 @@ describe("an open circuit (SAFE-6)", () => {
 
         assert.strictEqual(transport.sent.length, 1)
       })
+    )
+  )
+
+  const between: ReadonlyArray<readonly [string, Fake.Step, number]> = [
+    ["a 429 is no sample", Fake.empty(429), 3],
+    ["an attempt that our deadline cut short is no sample", Fake.silent, 3],
+    ["a 404 is a success of the provider", Fake.empty(404), 4],
+    ["a lock is a success of the provider", Fake.json({ error: { code: "in_flight" } }, 409), 4]
+  ]
+
+  it.effect.each(between)("counts failures in a row: %s", ([, step, failures]) =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make((n) => (n === 3 ? step : Fake.empty(500)))
+        const acme = yield* Acme.connect(transport, { policy: { attempts: 1, breaker: { consecutiveFailures: 3 } } })
+        for (let n = 0; n < 8; n++) yield* run(get(acme).pipe(Call.withDeadline("1 second")), n === 2 ? 1000 : 0)
+
+        // Two failures, what is in between, then failures until it is open.
+        assert.strictEqual(transport.sent.length, failures === 3 ? 4 : 6)
+      })
+    )
+  )
+
+  it.effect("is not closed by a probe that is no sample", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make((n) => (n === 1 ? Fake.empty(500) : Fake.empty(429)))
+        const acme = yield* Acme.connect(transport, {
+          policy: { attempts: 1, breaker: { consecutiveFailures: 1, successesToClose: 1 } }
+        })
+        yield* run(get(acme), 0)
+        yield* TestClock.adjust("30 seconds")
+        yield* run(get(acme), 0)
+        const { connections } = yield* Health.snapshot
+
+        assert.strictEqual(connections[0]?.circuit.state, "half-open")
+      })
+    )
+  )
+
+  it.effect.each([
+    [0, 24_000],
+    [0.75, 33_000]
+  ])("with a draw of %d stays open for %i ms: many processes do not come back together", ([draw, millis]) =>
+    inScenario(
+      Effect.gen(function* () {
+        const acme = yield* Acme.connect(Fake.make([Fake.empty(500)]), {
+          policy: { attempts: 1, breaker: { consecutiveFailures: 1 } }
+        })
+        yield* run(get(acme), 0)
+
+        assert.deepStrictEqual((yield* run(get(acme), 0)).outcome, refused({ _tag: "CircuitOpen", retryAfter: millis }))
+      }).pipe(Effect.provideService(Random.Random, { nextDoubleUnsafe: () => draw, nextIntUnsafe: () => 0 }))
     )
   )
 

@@ -586,6 +586,66 @@ describe("a declared error", () => {
   )
 })
 
+describe("a provider that says itself whether to retry", () => {
+  const advised = Effect.fnUntraced(function* (kind: Kind, status: number, advice: string) {
+    const declared = Acme.variant({ errors: { ...Acme.errors, shouldRetryHeader: "Acme-Should-Retry" } })
+    const transport = Fake.make([Fake.empty(status, { "acme-should-retry": advice }), success])
+    const acme = yield* Acme.connectTo(declared, transport)
+    const { outcome } = yield* run(kinds[kind](acme) as Effect.Effect<unknown, unknown>)
+    return outcome
+  })
+
+  it.effect.each(["safe", "idempotent", "keyed"] as const)(
+    "has %s sent again after a 409 that it calls retryable",
+    (kind) =>
+      inScenario(
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* advised(kind, 409, "true"), value(kind))
+        })
+      )
+  )
+
+  it.effect("does not have unsafe sent again: that a retry would be taken is not that nothing was done", () =>
+    inScenario(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* advised("unsafe", 409, "true"), {
+          class: "OutcomeUnknown",
+          attempts: 1,
+          reason: { _tag: "Unavailable", status: 409, problem: "status" },
+          firstSentAt: 0
+        })
+      })
+    )
+  )
+
+  it.effect.each(["safe", "idempotent"] as const)("ends %s with a final answer at a 500 that it calls final", (kind) =>
+    inScenario(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* advised(kind, 500, "false"), {
+          class: "FatalError",
+          attempts: 1,
+          reason: { _tag: "Rejected", status: 500 }
+        })
+      })
+    )
+  )
+
+  it.effect.each(["keyed", "unsafe"] as const)(
+    "leaves %s unknown at a 500 that it calls final: it may have been done",
+    (kind) =>
+      inScenario(
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* advised(kind, 500, "false"), {
+            class: "OutcomeUnknown",
+            attempts: 1,
+            reason: { _tag: "Rejected", status: 500 },
+            firstSentAt: 0
+          })
+        })
+      )
+  )
+})
+
 describe("a body that can be sent once only", () => {
   it.effect("is not sent again, whatever the safety", () =>
     inScenario(

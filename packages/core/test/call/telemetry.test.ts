@@ -596,6 +596,28 @@ describe("the metrics (OBS-2)", () => {
     )
   )
 
+  it.effect("tell a call that was refused before its second attempt from one that sent nothing", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make([Fake.empty(503), Fake.late(20, Fake.empty(503))])
+        const acme = yield* Acme.connect(transport, { policy: { breaker: { consecutiveFailures: 2 } } })
+        const get = acme.orders.get({ params })
+        yield* Effect.forkChild(Effect.exit(get), { startImmediately: true })
+        yield* Effect.forkChild(Effect.exit(get.pipe(Call.withPolicy({ attempts: 1 }))), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        yield* run(get, 0)
+        const counts = yield* counted
+        const calls = Object.entries(counts).filter(([name]) => /count.*(?:outcome|reason)/u.test(name))
+
+        assert.deepStrictEqual(Object.fromEntries(calls), {
+          "breakwater.call.count acme.orders.get outcome=retryable": 2,
+          "breakwater.call.count acme.orders.get outcome=refused": 1,
+          "breakwater.refusal.count acme.orders.get reason=CircuitOpen": 1
+        })
+      })
+    )
+  )
+
   it.effect.each([
     ["declared", Fake.json({ _tag: "Declined", code: "x" }, 402)],
     ["unknown", Fake.empty(503)],

@@ -57,6 +57,26 @@ describe("a key", () => {
       )
   )
 
+  it.effect("whose window ends before the attempt that used it is not sent again", () =>
+    inScenario(
+      Effect.gen(function* () {
+        // The silence strikes at 5,000 ms, when the window is just over.
+        const ended = yield* create([Fake.silent, Fake.json("done")])
+
+        assert.deepStrictEqual(ended, {
+          outcome: {
+            class: "OutcomeUnknown",
+            attempts: 1,
+            reason: { _tag: "Timeout", phase: "silence", after: 5000 },
+            firstSentAt: 0
+          },
+          took: 5000,
+          sentAt: [0]
+        })
+      })
+    )
+  )
+
   it.effect(
     "that was certainly not used may be sent whenever: its window begins with the first request that may have arrived",
     () =>

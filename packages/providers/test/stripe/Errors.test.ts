@@ -90,7 +90,11 @@ describe("CardErrorAnswer", () => {
   })
 
   it("writes what it reads", () => {
-    const error = new CardError({ code: "expired_card", declineCode: "expired_card", paymentIntent: PaymentIntentId.make("pi_1") })
+    const error = new CardError({
+      code: "expired_card",
+      declineCode: "expired_card",
+      paymentIntent: PaymentIntentId.make("pi_1")
+    })
 
     assert.deepStrictEqual(decode(Schema.encodeSync(CardErrorAnswer)(error)), error)
   })

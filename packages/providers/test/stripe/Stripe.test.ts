@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Context, Duration, Effect, Fiber, Layer, Redacted, Schema } from "effect"
-import { HttpClient, HttpServerResponse } from "effect/http"
+import { HttpClient, type HttpClientRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
 import * as Idempotency from "@breakwater/core/Idempotency"
@@ -427,7 +427,7 @@ describe("Stripe: limits and outages", () => {
 })
 
 describe("Stripe: keys and secrets", () => {
-  it.effect("sends key, version and ids as Stripe wants them", () =>
+  it.effect("charges in live mode with a live key", () =>
     Effect.gen(function* () {
       const { stripe } = yield* open({ simulated: { apiKey: "sk_live_4242" }, client: { environment: "production" } })
 
@@ -504,31 +504,76 @@ describe("Stripe: keys and secrets", () => {
   )
 })
 
-describe("Stripe: what Stripe says about retries", () => {
-  /** A Stripe that always says the same. */
-  const saying = Effect.fnUntraced(function* (status: number, advice: "true" | "false") {
-    let asked = 0
-    const client = HttpClient.make((request) =>
-      Effect.sync(() => {
-        asked++
-        const said = { status, headers: { "stripe-should-retry": advice } }
-        return HttpServerResponse.toClientResponse(
-          HttpServerResponse.jsonUnsafe({ error: { type: "api_error" } }, said),
-          { request }
-        )
-      })
-    )
-    const live = Stripe.layer({ credential: Redacted.make("sk_test_1") })
-    const built = yield* Layer.build(Layer.provide(live, Layer.succeed(HttpClient.HttpClient, client)))
-    return { stripe: Context.get(built, Stripe), asked: () => asked }
-  })
+/** Our client over a Stripe that always says the same, and what was asked of it. */
+const saying = Effect.fnUntraced(function* (
+  status: number,
+  said: { readonly headers?: Record<string, string>; readonly error?: object }
+) {
+  const asked: Array<HttpClientRequest.HttpClientRequest> = []
+  const client = HttpClient.make((request) =>
+    Effect.sync(() => {
+      asked.push(request)
+      const body = { error: { type: "api_error", ...said.error } }
+      return HttpServerResponse.toClientResponse(
+        HttpServerResponse.jsonUnsafe(body, { status, headers: said.headers ?? {} }),
+        { request }
+      )
+    })
+  )
+  const live = Stripe.layer({ credential: Redacted.make("sk_test_1"), userAgent: "shop/1.4" })
+  const built = yield* Layer.build(Layer.provide(live, Layer.succeed(HttpClient.HttpClient, client)))
+  return { stripe: Context.get(built, Stripe), asked }
+})
 
+const advice = (retry: "true" | "false") => ({ headers: { "stripe-should-retry": retry } })
+
+describe("Stripe: what travels", () => {
+  it.effect("sends key, version, ids and form as Stripe wants them (SAFE-13, SAFE-14)", () =>
+    Effect.gen(function* () {
+      const { asked, stripe } = yield* saying(400, {})
+      yield* toEnd(pay(stripe))
+      const [request] = asked
+      assert(request?.body._tag === "Uint8Array")
+      const { "x-request-id": id, ...headers } = request.headers
+
+      assert.deepStrictEqual([request.method, request.url], ["POST", "https://api.stripe.com/v1/payment_intents"])
+      assert.strictEqual(
+        new TextDecoder().decode(request.body.body),
+        "amount=4200&currency=eur&confirm=true&payment_method=pm_card_visa&metadata%5Border%5D=7"
+      )
+      assert.deepStrictEqual(
+        [headers["authorization"], headers["stripe-version"], headers["idempotency-key"], headers["user-agent"]],
+        ["Bearer sk_test_1", "2026-10-28.endive", "order/7", "shop/1.4"]
+      )
+      assert.strictEqual(headers["content-type"], "application/x-www-form-urlencoded")
+      assert.isString(id)
+    }).pipe(quietly)
+  )
+
+  it.effect("quotes an answer without what is secret in it (AUTH-10)", () =>
+    Effect.gen(function* () {
+      const secrets = {
+        client_secret: "opaque-1",
+        receipt_email: "opaque-2",
+        payment_method_data: { number: "opaque-3" }
+      }
+      const { stripe } = yield* saying(400, { error: { payment_intent: secrets } })
+      const error = yield* inTime(Effect.flip(pay(stripe)))
+
+      assert(error._tag === "FatalError")
+      assert.include(error.excerpt ?? "", "receipt_email")
+      assert.notMatch(error.excerpt ?? "", /opaque/u)
+    }).pipe(quietly)
+  )
+})
+
+describe("Stripe: what Stripe says about retries", () => {
   it.effect("tries again where it says so", () =>
     Effect.gen(function* () {
-      const { asked, stripe } = yield* saying(400, "true")
+      const { asked, stripe } = yield* saying(400, advice("true"))
       yield* toEnd(pay(stripe))
 
-      assert.strictEqual(asked(), 4)
+      assert.strictEqual(asked.length, 4)
     }).pipe(quietly)
   )
 
@@ -536,10 +581,10 @@ describe("Stripe: what Stripe says about retries", () => {
     "does not try a 500 again where it says so, and does not call that a refusal: nobody knows what was done",
     () =>
       Effect.gen(function* () {
-        const { asked, stripe } = yield* saying(500, "false")
+        const { asked, stripe } = yield* saying(500, advice("false"))
         const exit = yield* toEnd(pay(stripe))
 
-        assert.strictEqual(asked(), 1)
+        assert.strictEqual(asked.length, 1)
         assert.match(shortly(exit), /^OutcomeUnknown/u)
       }).pipe(quietly)
   )

@@ -43,6 +43,7 @@ const world = Effect.fnUntraced(function* (options?: SimulatedStripe.Options, pl
   const get = (path: string, ask: Ask = {}) => send(HttpClientRequest.get(url + path), ask)
   return {
     ledger: simulated.ledger,
+    send,
     post,
     get,
     pay: (ask: Ask = {}) => post("/v1/payment_intents", { form: charge, ...ask })
@@ -216,6 +217,21 @@ describe("SimulatedStripe", () => {
         "automatic_payment_methods[enabled]"
       ])
       assert.deepStrictEqual(yield* wrong({ unheard_of: "yes", "expand[]": "latest_charge" }), [undefined, undefined])
+    })
+  )
+
+  it.effect("reads every body as a form, whatever it says it is", () =>
+    Effect.gen(function* () {
+      const { ledger, send } = yield* world()
+      const form = new URLSearchParams(charge).toString()
+      const statuses: Array<number> = []
+      for (const type of ["text/plain;charset=UTF-8", "application/json"]) {
+        const request = HttpClientRequest.post(`${url}/v1/payment_intents`).pipe(HttpClientRequest.bodyText(form, type))
+        statuses.push((yield* send(request, {})).status)
+      }
+
+      assert.deepStrictEqual(statuses, [200, 200])
+      assert.strictEqual(ledger.ofKind("charge.succeeded").length, 2)
     })
   )
 
