@@ -233,6 +233,19 @@ describe("RateBudget.block", () => {
     assert.deepStrictEqual(waits(budget, 3), [500, 600, 700])
   })
 
+  it("is still on until its last instant, on both sides of the boundary", () => {
+    const budget = new RateBudget(undefined)
+    const before = budget.isBlocked(start)
+
+    budget.block(500, start)
+
+    assert.isFalse(before)
+    assert.deepStrictEqual(
+      [budget.isBlocked(start), budget.isBlocked(start + 499), budget.isBlocked(start + 500)],
+      [true, true, false]
+    )
+  })
+
   it("is part of what a snapshot shows", () => {
     const budget = new RateBudget(undefined)
     budget.block(500, start)
@@ -301,7 +314,7 @@ describe("RateBudget as a state machine", () => {
   )
 
   it.prop(
-    "never lets more than limit + burst leave in any window, and obeys every block and every window that it was told",
+    "never lets more than limit + burst - 1 leave in any window, and obeys every block and every window that it was told",
     [Rate, Schema.Array(Schema.Union([Reserve, Reserve, Pass, Refund, Block, Learn])).check(Schema.isMaxLength(120))],
     ([rate, steps]) => {
       const budget = new RateBudget(rate)
@@ -343,7 +356,7 @@ describe("RateBudget as a state machine", () => {
         const together = sends.filter(({ at }) => at > last.at - rate.windowMillis && at <= last.at)
         assert.isAtMost(
           together.reduce((sum, { cost }) => sum + cost, 0),
-          rate.limit + rate.burst
+          rate.limit + rate.burst - 1
         )
       }
     },

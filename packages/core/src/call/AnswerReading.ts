@@ -129,7 +129,7 @@ const ofSuccessStatus = (call: RunningCall, response: BufferedResponse, now: num
     const expected = `status ${[...declared.success.keys()].join(" or ")}`
     return failureOf(call, response, now, {
       reason: new Fatal.ResponseInvalid({ status, path: "", expected }),
-      sent: "refused",
+      sent: "unknown",
       unhealthy: false
     })
   }

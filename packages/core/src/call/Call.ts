@@ -89,7 +89,7 @@ const makeConnection = (
         : {
             limit: options.rate.limit,
             windowMillis: Duration.toMillis(options.rate.window),
-            burst: options.rate.burst ?? Math.max(1, Math.floor(options.rate.limit / 10))
+            burst: options.rate.burst ?? 1
           },
     redaction: Redaction.make({
       ...options.redaction,

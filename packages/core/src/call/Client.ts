@@ -147,7 +147,7 @@ const rateOf = (
   return {
     limit,
     windowMillis: Duration.toMillis(rate.window),
-    burst: rate.burst ?? Math.max(1, Math.floor(limit / 10))
+    burst: rate.burst ?? 1
   }
 }
 

@@ -17,7 +17,7 @@ import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
 import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
 import { HttpApi, HttpApiClient } from "../vocabulary/Platform.ts"
-import type { FatalError } from "../vocabulary/ProviderError.ts"
+import type { FatalError, OutcomeUnknown } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
@@ -123,11 +123,15 @@ export const inCall =
     })
   }
 
+/** A success that cannot be read has happened all the same: of a write, nobody knows what came of it. */
+const landed = (call: RunningCall, status: number): boolean =>
+  status < 300 && (call.operation.safety === "keyed" || call.operation.safety === "unsafe")
+
 const drifted = (
   call: RunningCall,
   response: BufferedResponse,
   error: Schema.SchemaError
-): Effect.Effect<never, FatalError> =>
+): Effect.Effect<never, FatalError | OutcomeUnknown> =>
   step((_, fiber) => {
     const { redaction } = call.connection.options
     const { expected, path } = firstIssue(error)
@@ -140,10 +144,10 @@ const drifted = (
     }
     const now = nowOf(fiber)
     call.lastFailure = failure
-    return Effect.andThen(
-      CallLog.failed(call, fiber, now, failure, "final"),
-      Effect.fail(CallErrors.fatal(call, failure, reason, now))
-    )
+    const [next, made] = landed(call, response.status)
+      ? ["outcome unknown, not sent again", CallErrors.unknown(call, failure, now)]
+      : ["final", CallErrors.fatal(call, failure, reason, now)]
+    return Effect.andThen(CallLog.failed(call, fiber, now, failure, next), Effect.fail(made))
   })
 
 const idle = HttpAttempt.declared(identity as never)

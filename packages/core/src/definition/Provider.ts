@@ -12,7 +12,7 @@ export interface RateLimit {
   /** Requests in a window; a number for both environments, or one for each. */
   readonly limit: number | { readonly [E in Environment]: number }
   readonly window: Duration.Input
-  /** Requests that may leave at once after a quiet time. Default a tenth of the limit, at least 1. */
+  /** Requests that may leave at once after a quiet time; a window then holds up to `limit + burst - 1`. Default 1: evenly spaced. */
   readonly burst?: number | undefined
 }
 

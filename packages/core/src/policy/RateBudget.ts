@@ -1,5 +1,6 @@
 /**
- * The quota of one connection: a declared rate that is never exceeded, and what answers tell, obeyed before a 429 comes (RATE-1 to RATE-3). One number
+ * The quota of one connection: a declared rate, and what answers tell, obeyed before a 429 comes (RATE-1 to RATE-3). No window holds more than the limit, plus
+ * what a burst above 1 adds after a quiet time. One number
  * for the declared rate (the generic cell rate algorithm), two for the provider's own window. A pure state machine; waiting is the caller's.
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3 for `Retry-After`
  * @since 0.1.0

@@ -51,7 +51,7 @@ export interface Situation {
 export type Next = "again" | "give up" | "final" | "unknown"
 
 /** Answers that a provider gives only when it has looked at the request itself: after one, an earlier attempt was not carried out. */
-const conclusive = new Set(["InvalidRequest", "Conflict", "NotFound", "ResponseInvalid"])
+const conclusive = new Set(["InvalidRequest", "Conflict", "NotFound"])
 
 const isWrite = (safety: Safety): boolean => safety === "keyed" || safety === "unsafe"
 

@@ -48,7 +48,8 @@ describe("the line of an attempt (OBS-1)", () => {
       assert.deepStrictEqual(yield* linesOf(Fake.json({ id: "o1" }, 200, answered)), [
         {
           level: "Warn",
-          message: "acme.orders.create attempt 1 failed: invalid response (200): amount: expected a value; final",
+          message:
+            "acme.orders.create attempt 1 failed: invalid response (200): amount: expected a value; outcome unknown, not sent again",
           fields: {
             ...common,
             http_status: 200,

@@ -22,8 +22,7 @@ const provider = Provider.make("stripe", {
   auth: Auth.bearer({ keys: { sandbox: /^(?:sk|rk)_test_/u, production: /^(?:sk|rk)_live_/u } }),
   version: { header: "Stripe-Version", value: "2026-10-28.endive" },
   errors,
-  // No burst: a burst and the rate that follows it would be more than the limit in one second.
-  rate: { limit: { sandbox: 25, production: 100 }, window: "1 second", burst: 1 },
+  rate: { limit: { sandbox: 25, production: 100 }, window: "1 second" },
   requestIdHeader: "request-id",
   policy: CallPolicy.charge,
   redaction: {
