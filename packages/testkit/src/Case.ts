@@ -5,8 +5,8 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import type { TimedLine } from "./kernel/CurrentRun.ts"
+import type { Services } from "./kernel/Kernel.ts"
 
 /** A world after its program. @category models @since 0.1.0 */
 export interface Ended<W, A, E, I = void> {
@@ -44,8 +44,8 @@ export interface Case<W, A, E, I = void> {
   /** Default: the program takes no input. */
   readonly inputs?: Inputs<I> | undefined
   /** Made anew for each run, and closed after it: simulated providers, stores, whatever the invariants look at. */
-  readonly world: Effect.Effect<W, never, Scope.Scope>
-  readonly program: (world: W, input: I) => Effect.Effect<A, E, Scope.Scope>
+  readonly world: Effect.Effect<W, never, Services>
+  readonly program: (world: W, input: I) => Effect.Effect<A, E, Services>
   /** Must hold when the program has ended, and still when the quiet time is over. Judge by what really happened, not by what the program believes. */
   readonly invariant: Invariant<W, A, E, I>
   /** Must hold when the quiet time is over: what has to come right once nothing bad happens any more. Default none. */

@@ -10,7 +10,7 @@ export interface Frame {
 }
 
 /** Frames that are looked at: Effect's own may be many before the user's first. */
-const depth = 200
+const maxDepth = 200
 
 const place = /(?:\(|\s|@)(?<url>(?:file:\/\/)?(?<file>(?:node:|\/|[A-Za-z]:[\\/])[^()\s]*?)):(?<line>\d+):(?<column>\d+)\)?$/u
 
@@ -20,14 +20,34 @@ const frameOf = (text: string): ReadonlyArray<Frame> => {
   return file === undefined ? [] : [{ file, location: `${file}:${line}:${column}` }]
 }
 
-/** The frames above the caller of this function, the innermost first. @category constructors @since 0.1.0 */
-export const capture = (): ReadonlyArray<Frame> => {
+/** The frames above the caller of this function, the innermost first. Each costs. @category constructors @since 0.1.0 */
+export const capture = (depth = maxDepth): ReadonlyArray<Frame> => {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = depth
   const { stack = "" } = new Error("where")
   Error.stackTraceLimit = stackTraceLimit
   return stack.split("\n").slice(2).flatMap(frameOf)
 }
+
+interface StackFrame {
+  readonly getFileName: () => string | null | undefined
+}
+
+/**
+ * The files of the innermost frames, the innermost first: much cheaper than the frames. Empty where the engine gives no structured stack.
+ * @category constructors @since 0.1.0
+ */
+export const files = (depth: number): ReadonlyArray<string> => {
+  const { prepareStackTrace, stackTraceLimit } = Error
+  Error.stackTraceLimit = depth
+  Error.prepareStackTrace = (_error, frames: ReadonlyArray<StackFrame>) => frames.map((frame) => frame.getFileName() ?? "")
+  const { stack } = new Error("where") as { readonly stack?: unknown }
+  Error.stackTraceLimit = stackTraceLimit
+  Error.prepareStackTrace = prepareStackTrace
+  return Array.isArray(stack) ? (stack as ReadonlyArray<string>).map(withoutScheme) : []
+}
+
+const withoutScheme = (file: string): string => file.replace(/^file:\/\//u, "")
 
 const here = frameOf(` ${import.meta.url}:1:1`)[0]?.file ?? ""
 /** The folder of the testkit's sources, or of what was built from them. */
@@ -38,15 +58,11 @@ const isOurs = ({ file }: Frame): boolean => testkit !== "" && file.startsWith(t
 const isLibrary = ({ file }: Frame): boolean => file.startsWith("node:") || /[\\/]node_modules[\\/]/u.test(file)
 
 /** Whether a frame is Effect's own. @category guards @since 0.1.0 */
-export const isEffect = ({ file }: Frame): boolean => /[\\/]node_modules[\\/]effect[\\/]/u.test(file)
+export const isEffect = ({ file }: Pick<Frame, "file">): boolean => /[\\/]node_modules[\\/]effect[\\/]/u.test(file)
 
 /** Whether a frame belongs to Node or to what runs the tests, which tell the time for their own sake. @category guards @since 0.1.0 */
 export const isRunner = ({ file }: Frame): boolean =>
   file.startsWith("node:") || /[\\/]node_modules[\\/](?:@?vitest|vite|@jest|jest[^\\/]*|mocha|tinyspy)[\\/]/u.test(file)
-
-/** The frames from whoever called into the simulation's substitutes. @category accessors @since 0.1.0 */
-export const above = (frames: ReadonlyArray<Frame>): ReadonlyArray<Frame> =>
-  frames.slice(frames.findIndex((frame) => !isOurs(frame)))
 
 /** Who called into the simulation's substitutes. @category accessors @since 0.1.0 */
 export const caller = (frames: ReadonlyArray<Frame>): Frame | undefined => frames.find((frame) => !isOurs(frame))

@@ -13,6 +13,7 @@ export class FiberRecord {
   wake: Label | undefined = undefined
   /** Random numbers drawn. */
   draws = 0
+  secureDraws = 0
   /** Spans begun. */
   spans = 0
   private children = 0

@@ -17,7 +17,7 @@ import type { Handle, TimedLine } from "./CurrentRun.ts"
 import { CurrentRun } from "./CurrentRun.ts"
 import type { Answers, Decision, Point, Taken } from "./Decisions.ts"
 import { Decisions } from "./Decisions.ts"
-import { Held } from "./Held.ts"
+import { External } from "./External.ts"
 import type { PromiseOrigins } from "./PromiseOrigins.ts"
 import * as PromiseOrigin from "./PromiseOrigins.ts"
 import * as SimulatedRandom from "./SimulatedRandom.ts"
@@ -27,6 +27,9 @@ import * as SimulatedTracer from "./SimulatedTracer.ts"
 import type { Leak, Watch } from "./Trap.ts"
 import * as Trap from "./Trap.ts"
 import { VirtualClock } from "./VirtualClock.ts"
+
+/** What the kernel gives to a program. @category models @since 0.1.0 */
+export type Services = Scope.Scope | SimulatedRandom.SecureRandom
 
 /** @category models @since 0.1.0 */
 export interface Options {
@@ -99,7 +102,7 @@ const time = (millis: number): string => `+${Number(millis.toFixed(3))} ms`
 
 /** A run under way. */
 class Execution<A, E> {
-  readonly held: Held | undefined
+  private readonly external: External | undefined
   private readonly decisions: Decisions
   private readonly scheduler: SimulatedScheduler
   private readonly clock: VirtualClock
@@ -112,12 +115,12 @@ class Execution<A, E> {
   private fiber: Fiber.Fiber<A, E> | undefined
   private stop: Outcome<A, E> | undefined
   private readonly options: Options
-  private readonly program: Effect.Effect<A, E, Scope.Scope>
+  private readonly program: Effect.Effect<A, E, Services>
 
-  constructor(program: Effect.Effect<A, E, Scope.Scope>, options: Options, held?: Held, origins?: PromiseOrigins) {
+  constructor(program: Effect.Effect<A, E, Services>, options: Options, external?: External, origins?: PromiseOrigins) {
     this.program = program
     this.options = options
-    this.held = held
+    this.external = external
     this.tracing = options.trace ?? false
     this.timeLimit = Duration.toMillis(Duration.fromInputUnsafe(options.timeLimit ?? defaults.timeLimit))
     const seed = options.seed ?? defaults.seed
@@ -134,6 +137,7 @@ class Execution<A, E> {
       decisions: this.decisions,
       preemption: options.preemption ?? defaults.preemption,
       maxSteps: options.maxSteps ?? defaults.maxSteps,
+      external,
       onOutside: ({ name }) => this.leave({ what: `a callback that resumed ${name} from outside`, location: undefined })
     })
     this.clock = new VirtualClock({
@@ -145,8 +149,8 @@ class Execution<A, E> {
     this.watch = {
       now: () => this.clock.now,
       elapsed: () => this.clock.elapsed,
-      draw: SimulatedRandom.draws({ seed: seed ^ 0x3c6ef372, owner }),
-      held,
+      draw: SimulatedRandom.draws({ seed, owner, of: "secureDraws" }),
+      onExternal: external === undefined ? undefined : () => external.begin(this.scheduler.current),
       origins,
       onLeak: (leak) => this.leave(leak)
     }
@@ -157,11 +161,9 @@ class Execution<A, E> {
     return Trap.watching(this.watch, () => this.scheduler.enter(() => this.loop()))
   }
 
-  /** Lets held work go on, in a task of its own. */
+  /** Lets the fibers go on that waited for work outside. */
   deliver(): void {
-    for (const { deliver } of this.held?.take() ?? []) {
-      if (deliver !== undefined) this.scheduler.ready.push({ run: deliver, owner: this.scheduler.current })
-    }
+    for (const task of this.external?.take() ?? []) this.scheduler.ready.push(task)
   }
 
   leave(leak: Leak): void {
@@ -194,7 +196,7 @@ class Execution<A, E> {
       if (exit !== undefined) return { _tag: "Completed", exit }
       if (scheduler.limitReached) return { _tag: "StepLimit" }
       if (scheduler.ready.length > 0) this.step()
-      else if (this.held?.isBusy === true) return undefined
+      else if (this.external?.isBusy === true) return undefined
       else if (!clock.advance()) return { _tag: "Deadlock" }
       else if (clock.elapsed > this.timeLimit) return { _tag: "TimeLimit" }
     }
@@ -212,15 +214,15 @@ class Execution<A, E> {
     return Effect.runForkWith(this.context())(Effect.scoped(this.program), { scheduler: this.scheduler })
   }
 
-  private context(): Context.Context<never> {
+  private context(): Context.Context<SimulatedRandom.SecureRandom> {
     const { clock, options, scheduler } = this
     const owner = () => scheduler.current
     const seed = options.seed ?? defaults.seed
     return Context.empty().pipe(
       Context.add(CurrentRun, this.handle()),
       Context.add(Clock.Clock, clock),
-      Context.add(Random.Random, SimulatedRandom.random(SimulatedRandom.draws({ seed, owner }))),
-      Context.add(SimulatedRandom.Secure, SimulatedRandom.secure(this.watch.draw)),
+      Context.add(Random.Random, SimulatedRandom.random(SimulatedRandom.draws({ seed, owner, of: "draws" }))),
+      Context.add(SimulatedRandom.SecureRandom, SimulatedRandom.secure(this.watch.draw)),
       Context.add(Tracer.Tracer, SimulatedTracer.make({ owner, tracer: options.tracer })),
       Context.add(Metric.MetricRegistry, new Map()),
       Context.add(Logger.CurrentLoggers, options.loggers ?? new Set())
@@ -254,7 +256,7 @@ class Execution<A, E> {
 }
 
 /** Only Node can say where a promise was made, and at a price: so it is asked when a run has already left by one. */
-const explained = <A, E>(program: Effect.Effect<A, E, Scope.Scope>, options: Options, report: Report<A, E>) => {
+const explained = <A, E>(program: Effect.Effect<A, E, Services>, options: Options, report: Report<A, E>) => {
   const { outcome } = report
   if (outcome._tag !== "Left" || outcome.leak.what !== "a promise") return report
   const origins = PromiseOrigin.watch()
@@ -268,7 +270,7 @@ const explained = <A, E>(program: Effect.Effect<A, E, Scope.Scope>, options: Opt
  * Runs a program to its end, at once. What leaves the simulation ends the run, and is told by file and line.
  * @category running @since 0.1.0
  */
-export const run = <A, E>(program: Effect.Effect<A, E, Scope.Scope>, options: Options = {}): Report<A, E> => {
+export const run = <A, E>(program: Effect.Effect<A, E, Services>, options: Options = {}): Report<A, E> => {
   const uninstall = Trap.install()
   try {
     const execution = new Execution(program, options)
@@ -284,17 +286,17 @@ export const run = <A, E>(program: Effect.Effect<A, E, Scope.Scope>, options: Op
  * **Details** Work that does not end within `externalMillis` of real time, default 5 seconds, ends the run as `Left`. @category running @since 0.1.0
  */
 export const runPromise = async <A, E>(
-  program: Effect.Effect<A, E, Scope.Scope>,
+  program: Effect.Effect<A, E, Services>,
   options: Options & { readonly externalMillis?: number | undefined } = {}
 ): Promise<Report<A, E>> => {
   const uninstall = Trap.install()
   try {
-    const held = new Held()
-    const execution = new Execution(program, options, held)
+    const external = new External()
+    const execution = new Execution(program, options, external)
     for (;;) {
       const outcome = execution.drive()
       if (outcome !== undefined) return execution.report(outcome)
-      if (!(await Effect.runPromise(settled(held, options.externalMillis ?? defaults.externalMillis)))) {
+      if (!(await Effect.runPromise(settled(external, options.externalMillis ?? defaults.externalMillis)))) {
         execution.leave({ what: "work outside that does not end", location: undefined })
       }
       execution.deliver()
@@ -305,9 +307,9 @@ export const runPromise = async <A, E>(
 }
 
 /** Whether all work outside ends in time: real time, since that is where it happens. */
-const settled = Effect.fnUntraced(function* (held: Held, limit: number) {
+const settled = Effect.fnUntraced(function* (external: External, limit: number) {
   const until = (yield* Clock.currentTimeMillis) + limit
-  while (!held.isSettled) {
+  while (!external.isSettled) {
     if ((yield* Clock.currentTimeMillis) > until) return false
     yield* Effect.sleep("1 millis")
   }

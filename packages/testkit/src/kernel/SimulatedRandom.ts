@@ -1,7 +1,7 @@
 /**
  * Randomness of a run: each fiber draws from a sequence of its own, so that what one fiber does or leaves changes no number that another one draws. @since 0.1.0
  */
-import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as SecureRandoms from "effect/crypto/SecureRandom"
 import type { Random } from "effect/Random"
 import { fraction, hashOf, hashOfNumber } from "./Draw.ts"
 import type { FiberRecord } from "./FiberRecord.ts"
@@ -11,13 +11,18 @@ export interface Options {
   readonly seed: number
   /** The fiber that runs now. */
   readonly owner: () => FiberRecord
+  /** Which of a fiber's two sequences. */
+  readonly of: "draws" | "secureDraws"
 }
 
-/** The next number from 0 to below 1 of the fiber that runs now. @category constructors @since 0.1.0 */
-export const draws = ({ owner, seed }: Options): (() => number) => {
+const bases = { draws: 0x1b873593, secureDraws: 0x3c6ef372 }
+
+/** Gives the next number from 0 to below 1 of the fiber that runs now. @category constructors @since 0.1.0 */
+export const draws = ({ of, owner, seed }: Options): (() => number) => {
+  const basis = hashOfNumber(seed, bases[of])
   return () => {
     const record = owner()
-    return fraction(hashOfNumber(record.draws++, hashOf(record.name, hashOfNumber(seed, 0x1b873593))))
+    return fraction(hashOfNumber(record[of]++, hashOf(record.name, basis)))
   }
 }
 
@@ -34,12 +39,14 @@ export const fill = (bytes: Uint8Array, draw: () => number): void => {
   for (let index = 0; index < bytes.length; index++) bytes[index] = Math.floor(draw() * 256)
 }
 
-/** The service that Effect's secure random numbers come from. @category constructors @since 0.1.0 */
-export const Secure = SecureRandom.SecureRandom
+export {
+  /** The service that Effect's secure random numbers come from. @category services @since 0.1.0 */
+  SecureRandom
+} from "effect/crypto/SecureRandom"
 
 /** Secure random numbers for tests only. @category constructors @since 0.1.0 */
-export const secure = (draw: () => number): SecureRandom.SecureRandom["Service"] =>
-  SecureRandom.make((size) => {
+export const secure = (draw: () => number): SecureRandoms.SecureRandom["Service"] =>
+  SecureRandoms.make((size) => {
     const bytes = new Uint8Array(size)
     fill(bytes, draw)
     return bytes

@@ -4,6 +4,7 @@
 import * as Fiber from "effect/Fiber"
 import type * as Scheduler from "effect/Scheduler"
 import type { Decisions } from "./Decisions.ts"
+import type { External } from "./External.ts"
 import { FiberRecord } from "./FiberRecord.ts"
 import { ReadyQueue } from "./ReadyQueue.ts"
 
@@ -26,7 +27,9 @@ export interface Options {
   readonly preemption: Preemption
   /** Operations after which the run is stopped. */
   readonly maxSteps: number
-  /** A fiber of the run was resumed while the kernel did not run it. */
+  /** Fibers that wait for work outside; `undefined` where none may. */
+  readonly external: External | undefined
+  /** A fiber was resumed from outside that had not begun any work there. */
   readonly onOutside: (record: FiberRecord) => void
 }
 
@@ -64,7 +67,8 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     this.lastFiber = fiber
     this.firstFiber ??= fiber
     this.current = record
-    if (!this.inside) this.options.onOutside(record)
+    if (!this.inside) return this.isOutside(record)
+    this.options.external?.goOn(record)
     if (++this.operations > this.options.maxSteps || this.stopped) return true
     const { currentOpCount } = fiber
     if (currentOpCount >= fiber.cache.maxOpsBeforeYield) return true
@@ -76,7 +80,8 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     const fiber = Fiber.getCurrent()
     const owner = fiber === undefined ? this.current : (this.records.get(fiber) ?? this.current)
     return {
-      scheduleTask: (run, priority) => this.ready.push({ run, owner }, priority),
+      scheduleTask: (run, priority) =>
+        this.inside ? this.ready.push({ run, owner }, priority) : this.options.external?.end({ run, owner }),
       flush: () => this.enter(() => this.drain())
     }
   }
@@ -106,6 +111,13 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     this.lastFiber = undefined
     this.firstFiber = undefined
     task.run()
+  }
+
+  /** Work outside has resumed a fiber: it yields before it does anything, so that what it scheduled is how it goes on. */
+  private isOutside(record: FiberRecord): true {
+    const { external, onOutside } = this.options
+    if (!this.stopped && external?.isWaiting(record) !== true) onOutside(record)
+    return true
   }
 
   private drain(): void {

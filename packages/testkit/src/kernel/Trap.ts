@@ -4,7 +4,6 @@
  */
 import * as Scheduler from "effect/Scheduler"
 import * as CallSite from "./CallSite.ts"
-import type { Entry, Held } from "./Held.ts"
 import type { PromiseOrigins } from "./PromiseOrigins.ts"
 import { builtin } from "./PromiseOrigins.ts"
 import { fill, uuid } from "./SimulatedRandom.ts"
@@ -24,8 +23,8 @@ export interface Watch {
   /** Milliseconds since the run began. */
   readonly elapsed: () => number
   readonly draw: () => number
-  /** Holds what goes on outside; `undefined` where nothing may. */
-  readonly held: Held | undefined
+  /** The fiber that runs now begins work outside; `undefined` where none may. */
+  readonly onExternal: (() => void) | undefined
   readonly origins: PromiseOrigins | undefined
   readonly onLeak: (leak: Leak) => void
 }
@@ -133,38 +132,22 @@ const randomUuid: Substitute = {
 /** What a timer that must not be gives back: as good as one that never goes off. */
 const noTimer = { ref: () => noTimer, unref: () => noTimer, hasRef: () => false, [Symbol.toPrimitive]: () => 0 }
 
-const handles = new WeakMap<object, Entry>()
-
-/** A timer: forbidden, or its callback held. */
-const timer = (name: string): Substitute => ({
-  target: globalThis,
+/** Where work outside begins: allowed, and waited for, or reported. */
+const outside = (target: object, name: string, instead: (original: () => unknown) => unknown): Substitute => ({
+  target,
   name,
   make: (original) =>
-    function (this: unknown, callback: (...args: ReadonlyArray<unknown>) => void, ...rest: ReadonlyArray<never>): unknown {
-      const held = watched?.held
-      if (held === undefined) {
-        const run = original as (callback: unknown, ...rest: ReadonlyArray<never>) => unknown
-        return reporting(`${name}()`) === undefined ? run.apply(this, [callback, ...rest]) : noTimer
-      }
-      const entry = held.begin()
-      const args = rest.slice(1)
-      const run = original as (callback: () => void, ...rest: ReadonlyArray<never>) => unknown
-      const handle = run.apply(this, [() => held.end(entry, () => callback(...args)), ...rest])
-      if (typeof handle === "object" && handle !== null) handles.set(handle, entry)
-      return handle
+    function (this: unknown, ...args: ReadonlyArray<never>): unknown {
+      watched?.onExternal?.()
+      const call = () => original.apply(this, [...args])
+      return watched?.onExternal === undefined && reporting(`${name}()`) !== undefined ? instead(call) : call()
     }
 })
 
-/** Calls a held timer off. */
-const clear = (name: string): Substitute => ({
-  target: globalThis,
-  name,
-  make: (original) =>
-    function (this: unknown, handle: unknown): unknown {
-      const entry = typeof handle === "object" && handle !== null ? handles.get(handle) : undefined
-      if (entry !== undefined) watched?.held?.cancel(entry)
-      return handle === noTimer ? undefined : original.apply(this, [handle as never])
-    }
+const timer = (name: string): Substitute => outside(globalThis, name, () => noTimer)
+
+const fetching: Substitute = outside(globalThis, "fetch", () => {
+  throw new Error("fetch() in a simulation")
 })
 
 const promiseThen: Substitute = {
@@ -173,27 +156,18 @@ const promiseThen: Substitute = {
   make: (original) => {
     const native = original as unknown as Promise<unknown>["then"]
     return function (this: Promise<unknown>, onFulfilled: never, onRejected: never): Promise<unknown> {
-      const watch = watched
-      if (watch === undefined) return native.call(this, onFulfilled, onRejected)
-      if (watch.held !== undefined) return watch.held.then(this, native, onFulfilled, onRejected)
-      const frames = CallSite.capture()
-      const caller = CallSite.caller(frames)
-      if (caller === undefined || !CallSite.isRunner(caller)) {
-        watch.onLeak({ what: "a promise", location: watch.origins?.locationOf(this) ?? CallSite.userLocation(frames) })
-      }
+      watched?.onExternal?.()
+      if (watched !== undefined && watched.onExternal === undefined) reportPromise(watched, this)
       return native.call(this, onFulfilled, onRejected)
     }
   }
 }
 
-const fetching: Substitute = {
-  target: globalThis,
-  name: "fetch",
-  make: (original) =>
-    function (this: unknown, ...args: ReadonlyArray<never>): unknown {
-      if (watched?.held !== undefined || reporting("fetch()") === undefined) return original.apply(this, [...args])
-      throw new Error("fetch() in a simulation")
-    }
+const reportPromise = (watch: Watch, promise: Promise<unknown>): void => {
+  const frames = CallSite.capture()
+  const caller = CallSite.caller(frames)
+  if (caller !== undefined && CallSite.isRunner(caller)) return
+  watch.onLeak({ what: "a promise", location: watch.origins?.locationOf(promise) ?? CallSite.userLocation(frames) })
 }
 
 const entryPoints = /[\\/]effect[\\/](?:dist|src)[\\/](?:internal[\\/]effect|Effect|Scheduler|ManagedRuntime|Runtime)\.[jt]s$/u
@@ -212,16 +186,25 @@ const foreignFibers = (): Substitute => {
         const watch = watched
         if (watch !== undefined && !judged.has(fiber)) {
           judged.add(fiber)
-          const frames = CallSite.capture()
-          const starter = CallSite.above(frames).find(({ file }) => !entryPoints.test(file))
-          if (starter === undefined || !CallSite.isEffect(starter)) {
+          if (!isStartedByEffect()) {
             const what = "Effect.runSync, runPromise or runFork"
-            watch.onLeak({ what, location: CallSite.userLocation(frames) })
+            watch.onLeak({ what, location: CallSite.userLocation(CallSite.capture()) })
           }
         }
         return original.apply(this, [fiber as never])
       }
   }
+}
+
+/** More frames than there are between an entry point of Effect and the first operation of its fiber. */
+const entryDepth = 16
+
+const isStartedByEffect = (): boolean => {
+  const files = CallSite.files(entryDepth)
+  if (files.length === 0) return true
+  const entered = files.findIndex((file) => entryPoints.test(file))
+  const starter = files.slice(entered).find((file) => !entryPoints.test(file))
+  return starter !== undefined && CallSite.isEffect({ file: starter })
 }
 
 const nodeCrypto = builtin("node:crypto") as object | undefined
@@ -243,7 +226,6 @@ const substitutes: ReadonlyArray<Substitute> = [
   getRandomValues,
   randomUuid,
   ...["setTimeout", "setInterval", "setImmediate", "queueMicrotask"].map(timer),
-  ...["clearTimeout", "clearInterval", "clearImmediate"].map(clear),
   promiseThen,
   fetching,
   foreignFibers(),
