@@ -37,9 +37,12 @@ export const Plan = Schema.Struct({
 export type Plan = typeof Plan.Type
 
 /** Why a plan cannot be replayed, in words. @category errors @since 0.1.0 */
-export class PlanRefused extends Schema.TaggedError<PlanRefused>("@breakwater/testkit/Plan/PlanRefused")("PlanRefused", {
-  why: Schema.String
-}) {
+export class PlanRefused extends Schema.TaggedError<PlanRefused>("@breakwater/testkit/Plan/PlanRefused")(
+  "PlanRefused",
+  {
+    why: Schema.String
+  }
+) {
   override get message(): string {
     return `the plan cannot be replayed: ${this.why}`
   }

@@ -60,7 +60,8 @@ const search = <W, A, E, I>(of: Case<W, A, E, I>, mode: Mode): Effect.Effect<Out
  * @category running @since 0.1.0
  */
 export const check = <W, A, E, I>(of: Case<W, A, E, I>, mode: Mode): Outcome => {
-  if (of.external === "hold") throw new RangeError("Simulation.check: a case that holds work outside ends in a promise; use checkPromise")
+  if (of.external === "hold")
+    throw new RangeError("Simulation.check: a case that holds work outside ends in a promise; use checkPromise")
   const uninstall = Trap.install()
   try {
     return Effect.runSync(search(of, mode))
@@ -96,7 +97,8 @@ export const marked = (): boolean => false
 
 const environmental = (label: string): string => {
   const word = schedulingWords.find((word) => label.startsWith(`${word} `))
-  if (word !== undefined) throw new RangeError(`Simulation.choose: labels that begin with "${word}" are the scheduler's, got "${label}"`)
+  if (word !== undefined)
+    throw new RangeError(`Simulation.choose: labels that begin with "${word}" are the scheduler's, got "${label}"`)
   return label
 }
 
@@ -110,7 +112,8 @@ export const choose = <const Menu extends readonly [string, ...ReadonlyArray<str
 ): Effect.Effect<Menu[number]> => Effect.map(CurrentRun, (run) => run?.choose(environmental(label), menu) ?? menu[0])
 
 /** A number from 0 to below 1 to fill a decision with, such as how late an answer is; 0 outside a simulation. @category deciding @since 0.1.0 */
-export const uniform = (label: string): Effect.Effect<number> => Effect.map(CurrentRun, (run) => run?.uniform(label) ?? 0)
+export const uniform = (label: string): Effect.Effect<number> =>
+  Effect.map(CurrentRun, (run) => run?.uniform(label) ?? 0)
 
 /** Says that a situation came about, which the case declares in `sometimes`. Nothing outside a simulation. @category observing @since 0.1.0 */
 export const sometimes = (name: string): Effect.Effect<void> => Effect.map(CurrentRun, (run) => run?.mark(name))

@@ -2,6 +2,7 @@
  * `it.simulate`, beside `it.effect` of `@effect/vitest` or by itself. @since 0.1.0
  */
 import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -35,7 +36,9 @@ export const planVariable = "BREAKWATER_PLAN"
 
 /** The plan that the environment has for this case, in place of the mode. */
 const overridden = (name: string, mode: Mode): Mode => {
-  const text = Effect.runSync(Effect.option(Config.String(planVariable)))
+  // The environment as it is now: the default provider keeps what it was when somebody first asked.
+  const environment = ConfigProvider.fromEnv()
+  const text = Effect.runSync(Effect.option(Config.String(planVariable).parse(environment)))
   if (Option.isNone(text)) return mode
   const plan = Plans.parse(text.value)
   if (Result.isFailure(plan)) throw plan.failure

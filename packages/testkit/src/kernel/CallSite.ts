@@ -12,7 +12,8 @@ export interface Frame {
 /** Frames that are looked at: Effect's own may be many before the user's first. */
 const maxDepth = 200
 
-const place = /(?:\(|\s|@)(?<url>(?:file:\/\/)?(?<file>(?:node:|\/|[A-Za-z]:[\\/])[^()\s]*?)):(?<line>\d+):(?<column>\d+)\)?$/u
+const place =
+  /(?:\(|\s|@)(?<url>(?:file:\/\/)?(?<file>(?:node:|\/|[A-Za-z]:[\\/])[^()\s]*?)):(?<line>\d+):(?<column>\d+)\)?$/u
 
 const frameOf = (text: string): ReadonlyArray<Frame> => {
   const found = place.exec(text)?.groups
@@ -38,12 +39,14 @@ interface StackFrame {
  * @category constructors @since 0.1.0
  */
 export const files = (depth: number): ReadonlyArray<string> => {
-  const { prepareStackTrace, stackTraceLimit } = Error
+  const { stackTraceLimit } = Error
+  const prepare = Reflect.get<typeof Error, "prepareStackTrace">(Error, "prepareStackTrace")
   Error.stackTraceLimit = depth
-  Error.prepareStackTrace = (_error, frames: ReadonlyArray<StackFrame>) => frames.map((frame) => frame.getFileName() ?? "")
+  Error.prepareStackTrace = (_error, frames: ReadonlyArray<StackFrame>) =>
+    frames.map((frame) => frame.getFileName() ?? "")
   const { stack } = new Error("where") as { readonly stack?: unknown }
   Error.stackTraceLimit = stackTraceLimit
-  Error.prepareStackTrace = prepareStackTrace
+  Error.prepareStackTrace = prepare
   return Array.isArray(stack) ? (stack as ReadonlyArray<string>).map(withoutScheme) : []
 }
 

@@ -66,8 +66,8 @@ export const schedulingWords: ReadonlyArray<string> = ["preempt", "wake"]
 /** Whether a label or key is the scheduler's. @category guards @since 0.1.0 */
 export const isScheduling = (text: string): boolean => schedulingWords.some((word) => text.startsWith(`${word} `))
 
-/** Questions that are remembered for a search; a run that asks more cannot be searched to the end. @category constants @since 0.1.0 */
-export const maxPoints = 2_000_000
+/** Questions that are remembered for a search; a run that asks more cannot be searched to the end. */
+const maxPoints = 2_000_000
 
 /** @category models @since 0.1.0 */
 export interface Options {

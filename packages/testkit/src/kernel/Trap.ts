@@ -105,8 +105,7 @@ const dateConstructor: Substitute = {
   }
 }
 
-const bytesOf = (array: ArrayBufferView): Uint8Array =>
-  new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
 const getRandomValues: Substitute = {
   target: globalThis.crypto,
@@ -170,7 +169,8 @@ const reportPromise = (watch: Watch, promise: Promise<unknown>): void => {
   watch.onLeak({ what: "a promise", location: watch.origins?.locationOf(promise) ?? CallSite.userLocation(frames) })
 }
 
-const entryPoints = /[\\/]effect[\\/](?:dist|src)[\\/](?:internal[\\/]effect|Effect|Scheduler|ManagedRuntime|Runtime)\.[jt]s$/u
+const entryPoints =
+  /[\\/]effect[\\/](?:dist|src)[\\/](?:internal[\\/]effect|Effect|Scheduler|ManagedRuntime|Runtime)\.[jt]s$/u
 
 /**
  * A fiber of another scheduler asks it whether to yield while a run of ours is in one of its steps: somebody called `Effect.runSync` or the like. Effect itself does so to

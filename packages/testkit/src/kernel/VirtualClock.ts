@@ -85,7 +85,9 @@ export class VirtualClock implements TestClock.TestClock {
 
   /** The same up to a time; a time that has passed is set at once and wakes nobody. */
   setTime(timestamp: number): Effect.Effect<void> {
-    return Effect.suspend(() => (timestamp < this.now ? Effect.sync(() => this.set(timestamp)) : this.wait(timestamp - this.now, 1)))
+    return Effect.suspend(() =>
+      timestamp < this.now ? Effect.sync(() => this.set(timestamp)) : this.wait(timestamp - this.now, 1)
+    )
   }
 
   /** There is no live clock in a simulation: this is reported, and stays on virtual time. */

@@ -2,7 +2,6 @@
  * Whether two runs of one plan are the same, line by line. @since 0.1.0
  */
 import type { Case } from "../Case.ts"
-import { hashOf, hexOf } from "../kernel/Draw.ts"
 import type { Problem, Verdict } from "./Judge.ts"
 
 /** Everything that a run showed: what ran when, what was decided, noted and done, and what was wrong with it. @category accessors @since 0.1.0 */
@@ -15,10 +14,6 @@ export const linesOf = <W, A, E, I>(of: Case<W, A, E, I>, verdict: Verdict<W, I>
     verdict.problem?.message ?? "nothing is wrong"
   ]
 }
-
-/** One number for a run: the same for the same lines. @category accessors @since 0.1.0 */
-export const traceHash = (lines: ReadonlyArray<string>): string =>
-  hexOf(lines.reduce((hash, line) => hashOf(`${line}\n`, hash), hashOf("")))
 
 /** The first line in which two runs differ. @category accessors @since 0.1.0 */
 export const difference = (first: ReadonlyArray<string>, second: ReadonlyArray<string>): Problem | undefined => {

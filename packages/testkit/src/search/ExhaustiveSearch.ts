@@ -20,7 +20,8 @@ interface Found<I> {
 /** The inputs to go through: one that is not there, for a program that takes none. */
 const inputsOf = <W, A, E, I>({ inputs }: Case<W, A, E, I>): ReadonlyArray<I> => {
   if (inputs === undefined) return [undefined as I]
-  if (inputs.examples.length === 0) throw new RangeError("Mode.exhaustive: the case's inputs have no examples to go through")
+  if (inputs.examples.length === 0)
+    throw new RangeError("Mode.exhaustive: the case's inputs have no examples to go through")
   return inputs.examples
 }
 
@@ -33,7 +34,8 @@ export const run = Effect.fnUntraced(function* <W, A, E, I>(of: Case<W, A, E, I>
   const onPlan = ({ problem, request }: Verdict<W, I>, decisions: ReadonlyArray<Decision>): boolean => {
     plans++
     const { input, seed } = request
-    if (problem !== undefined) found.push({ failing: { decisions, seed, input, preemption, kind: problem.kind }, problem })
+    if (problem !== undefined)
+      found.push({ failing: { decisions, seed, input, preemption, kind: problem.kind }, problem })
     if (plans >= mode.maxPlans) search.limit = `it gave up after ${plans} plans`
     return found.length < mode.maxFailures && plans < mode.maxPlans
   }

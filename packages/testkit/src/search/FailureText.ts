@@ -8,8 +8,8 @@ import type { Plan } from "../Plan.ts"
 import * as Plans from "../Plan.ts"
 import type { Problem, Verdict } from "./Judge.ts"
 
-/** Lines of a timeline that are shown, the last ones. @category constants @since 0.1.0 */
-export const maxLines = 60
+/** Lines of a timeline that are shown, the last ones. */
+const maxLines = 60
 
 /** The name of a case. @category accessors @since 0.1.0 */
 export const nameOf = ({ name }: { readonly name?: string | undefined }): string => name ?? "simulation"
@@ -35,7 +35,9 @@ const rowsOf = <W, A, E, I>(of: Case<W, A, E, I>, { report, world }: Verdict<W, 
 
 const table = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
   const heads = ["virtual time", "ledger", "client"] as const
-  const lines = rows.slice(-maxLines).map(({ at, client, ledger }) => [`+${Number(at.toFixed(3))} ms`, ledger, client] as const)
+  const lines = rows
+    .slice(-maxLines)
+    .map(({ at, client, ledger }) => [`+${Number(at.toFixed(3))} ms`, ledger, client] as const)
   const widths = [0, 1].map((column) => Math.max(...[heads, ...lines].map((line) => line[column]?.length ?? 0)))
   const drawn = ([at, ledger, client]: readonly [string, string, string]) =>
     `  ${at.padEnd(widths[0] ?? 0)}  ${ledger.padEnd(widths[1] ?? 0)}  ${client}`.trimEnd()
@@ -45,12 +47,15 @@ const table = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
 
 const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
-/** What to run to have the failure again. @category accessors @since 0.1.0 */
-export const replayCommand = (plan: Plan): string =>
+/** What to run to have the failure again. */
+const replayCommand = (plan: Plan): string =>
   `BREAKWATER_PLAN=${shellQuoted(Plans.stringify(plan))} npx vitest run -t ${shellQuoted(plan.case)}`
 
 const planInWords = ({ decisions, input }: Plan): ReadonlyArray<string> => {
-  const count = decisions.length === 0 ? "nothing goes wrong in it" : `${decisions.length} decision${decisions.length === 1 ? "" : "s"}`
+  const count =
+    decisions.length === 0
+      ? "nothing goes wrong in it"
+      : `${decisions.length} decision${decisions.length === 1 ? "" : "s"}`
   return [
     `plan: ${count}`,
     ...decisions.map((decision, index) => `  ${index + 1}. ${Plans.inWords(decision)}`),

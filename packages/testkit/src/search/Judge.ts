@@ -136,22 +136,39 @@ const at = (millis: number): string => `+${Number(millis.toFixed(3))} ms`
 const problemOf = ({ elapsed, last, outcome }: Report<Problem | undefined, never>): Problem | undefined => {
   switch (outcome._tag) {
     case "Completed":
-      return Exit.isSuccess(outcome.exit) ? outcome.exit.value : { kind: "defect", message: `the world ${shown(outcome.exit)}` }
+      return Exit.isSuccess(outcome.exit)
+        ? outcome.exit.value
+        : { kind: "defect", message: `the world ${shown(outcome.exit)}` }
     case "Deadlock":
-      return { kind: "deadlock", message: `it hangs at ${at(elapsed)}: nothing is ready and no timer is set; fiber ${last} ran last` }
+      return {
+        kind: "deadlock",
+        message: `it hangs at ${at(elapsed)}: nothing is ready and no timer is set; fiber ${last} ran last`
+      }
     case "StepLimit":
-      return { kind: "step limit", message: `it does not come to rest: too many operations by ${at(elapsed)}; fiber ${last} ran last` }
+      return {
+        kind: "step limit",
+        message: `it does not come to rest: too many operations by ${at(elapsed)}; fiber ${last} ran last`
+      }
     case "TimeLimit":
-      return { kind: "time limit", message: `it does not come to an end: still running at ${at(elapsed)}; fiber ${last} ran last` }
+      return {
+        kind: "time limit",
+        message: `it does not come to an end: still running at ${at(elapsed)}; fiber ${last} ran last`
+      }
     case "Left": {
       const { location, what } = outcome.leak
       const where = location === undefined ? "somewhere in the program" : `at ${location}`
-      return { kind: "left the simulation", message: `${what} ${where}: it leaves the simulation, so no plan decides what it gives` }
+      return {
+        kind: "left the simulation",
+        message: `${what} ${where}: it leaves the simulation, so no plan decides what it gives`
+      }
     }
     case "UnknownChoice": {
       const { decision, menu } = outcome
       const names = menu.map((name) => `"${name}"`).join(", ")
-      return { kind: "unknown choice", message: `"${decision.choice}" is no choice of ${decision.key}, which has ${names}` }
+      return {
+        kind: "unknown choice",
+        message: `"${decision.choice}" is no choice of ${decision.key}, which has ${names}`
+      }
     }
   }
 }

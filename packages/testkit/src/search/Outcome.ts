@@ -37,7 +37,11 @@ export interface Outcome {
 }
 
 /** Runs a failing plan once more, for everything that its output needs. @category constructors @since 0.1.0 */
-export const failureOf = Effect.fnUntraced(function* <W, A, E, I>(search: Search<W, A, E, I>, failing: Failing<I>, problem: Problem) {
+export const failureOf = Effect.fnUntraced(function* <W, A, E, I>(
+  search: Search<W, A, E, I>,
+  failing: Failing<I>,
+  problem: Problem
+) {
   const { decisions, kind: _, ...request } = failing
   const verdict = yield* search.twice({ ...request, answers: { _tag: "Planned", decisions }, points: true })
   return written(search.of, verdict, planOf(search.of, verdict, failing), verdict.problem ?? vanished(problem))
@@ -78,7 +82,9 @@ export const bare = (of: { readonly name?: string | undefined }, kind: Kind, mes
 export const unmet = <W, A, E, I>({ met, of, runs }: Search<W, A, E, I>): ReadonlyArray<Failure> =>
   [...met]
     .filter(([, times]) => times === 0)
-    .map(([name]) => bare(of, "never met", `"${name}" came about in none of ${runs} runs, so the suite does not test it`))
+    .map(([name]) =>
+      bare(of, "never met", `"${name}" came about in none of ${runs} runs, so the suite does not test it`)
+    )
 
 const count = (number: number): string => String(number).replaceAll(/(?<=\d)(?=(?:\d{3})+$)/gu, ",")
 

@@ -77,7 +77,13 @@ export const run = Effect.fnUntraced(function* <W, A, E, I>(of: Case<W, A, E, I>
   const search = new Search(of)
   const walk = new Walk(search, mode)
   const found = yield* of.inputs === undefined ? plansOnly(walk, mode.runs) : withInputs(walk, of.inputs, mode)
-  const counted = () => ({ plans: walk.plans, runs: search.runs, exhausted: false, limit: search.limit, met: search.met })
+  const counted = () => ({
+    plans: walk.plans,
+    runs: search.runs,
+    exhausted: false,
+    limit: search.limit,
+    met: search.met
+  })
   if (found === undefined) return { ...counted(), failures: Outcomes.unmet(search) } satisfies Outcome
   const least = yield* Shrink.minimal(search, found.failing)
   const failure = yield* Outcomes.failureOf(search, least, found.problem)

@@ -15,7 +15,7 @@ import type { Failure, Outcome } from "./Outcome.ts"
 import * as Outcomes from "./Outcome.ts"
 import { Search } from "./Search.ts"
 
-const again = "search again, or replay it with { stale: \"ignore\" }"
+const again = 'search again, or replay it with { stale: "ignore" }'
 
 /** Why a plan is not for this case at all, before it is run. */
 const foreign = (name: string, plan: Plan): string | undefined => {

@@ -8,8 +8,8 @@ import * as Exhaust from "./Exhaust.ts"
 import type { Kind, Request } from "./Judge.ts"
 import type { Search } from "./Search.ts"
 
-/** Plans that are tried below the size that delta debugging comes to, where it may have stuck. @category constants @since 0.1.0 */
-export const maxSmaller = 2000
+/** Plans that are tried below the size that delta debugging comes to, where it may have stuck. */
+const maxSmaller = 2000
 
 /** A plan that fails, by what it fails. @category models @since 0.1.0 */
 export interface Failing<I> extends Omit<Request<I>, "answers" | "points" | "trace"> {
@@ -68,7 +68,10 @@ const below = Effect.fnUntraced(function* <W, A, E, I>(search: Search<W, A, E, I
   const options = {
     ...failing,
     search,
-    onPlan: ({ problem }: { readonly problem: { readonly kind: Kind } | undefined }, decisions: ReadonlyArray<Decision>) => {
+    onPlan: (
+      { problem }: { readonly problem: { readonly kind: Kind } | undefined },
+      decisions: ReadonlyArray<Decision>
+    ) => {
       if (problem?.kind === failing.kind) found = decisions
       return found === undefined && ++tried < maxSmaller
     }

@@ -108,7 +108,13 @@ describe("Trap", () => {
       const day = new Date(Date.UTC(2026, 0, 1)).toISOString()
       const now = yield* DateTime.now
       const key = () => undefined
-      return [decoded.a, day, DateTime.formatIso(now), HashMap.size(HashMap.make([key, 1])), new Date(0) instanceof Date]
+      return [
+        decoded.a,
+        day,
+        DateTime.formatIso(now),
+        HashMap.size(HashMap.make([key, 1])),
+        new Date(0) instanceof Date
+      ]
     })
     const { outcome } = Simulation.run(program)
 
@@ -119,10 +125,20 @@ describe("Trap", () => {
   })
 
   it("puts everything back", () => {
-    const before = [Date, Date.now, Math.random, setTimeout, fetch, Promise.prototype.then, crypto.randomUUID, randomUUID]
+    const all = () => [
+      Reflect.get(globalThis, "Date"),
+      Reflect.get(Date, "now"),
+      Reflect.get(Math, "random"),
+      Reflect.get(globalThis, "setTimeout"),
+      Reflect.get(globalThis, "fetch"),
+      Reflect.get(Promise.prototype, "then"),
+      Reflect.get(crypto, "randomUUID"),
+      randomUUID
+    ]
+    const before = all()
     Simulation.run(Effect.void)
 
-    assert.deepStrictEqual([Date, Date.now, Math.random, setTimeout, fetch, Promise.prototype.then, crypto.randomUUID, randomUUID], before)
+    assert.deepStrictEqual(all(), before)
     assert.isFalse(Object.hasOwn(crypto, "randomUUID"))
   })
 
@@ -152,7 +168,10 @@ describe("Kernel.runPromise", () => {
     })
   const program = Effect.gen(function* () {
     const racing = Effect.race(
-      Effect.as(Effect.promise(() => crypto.subtle.digest("SHA-256", new Uint8Array(1))), "digest"),
+      Effect.as(
+        Effect.promise(() => crypto.subtle.digest("SHA-256", new Uint8Array(1))),
+        "digest"
+      ),
       Effect.as(Effect.sleep("1 millis"), "timer")
     )
     yield* Effect.all(["a", "b", "c"].map(worker), { concurrency: "unbounded" })
@@ -172,8 +191,15 @@ describe("Kernel.runPromise", () => {
 
   it("delivers what a promise was rejected with, and chains", async () => {
     const program = Effect.gen(function* () {
-      const failed = yield* Effect.flip(Effect.tryPromise({ try: () => stat("/nowhere").then(({ size }) => size), catch: (error) => error as NodeJS.ErrnoException }))
-      const chained = yield* Effect.promise(() => Promise.all([stat("/").then((found) => found.isDirectory()), 7]))
+      const failed = yield* Effect.flip(
+        Effect.tryPromise({
+          try: () => stat("/nowhere").then(({ size }) => size),
+          catch: (error) => error as NodeJS.ErrnoException
+        })
+      )
+      const chained = yield* Effect.promise(() =>
+        Promise.all([stat("/").then((found) => found.isDirectory()), Promise.resolve(7)])
+      )
       return [failed.code, ...chained]
     })
     const { outcome } = await Simulation.runPromise(program)
@@ -182,10 +208,21 @@ describe("Kernel.runPromise", () => {
   })
 
   it("reports work that does not end, and ambient time still", async () => {
-    const never = await Simulation.runPromise(Effect.promise(() => new Promise(() => undefined)), { externalMillis: 20 })
-    const now = await Simulation.runPromise(Effect.andThen(Effect.promise(() => stat("/")), Effect.sync(() => Date.now())))
+    const never = await Simulation.runPromise(
+      Effect.promise(() => new Promise(() => undefined)),
+      { externalMillis: 20 }
+    )
+    const now = await Simulation.runPromise(
+      Effect.andThen(
+        Effect.promise(() => stat("/")),
+        Effect.sync(() => Date.now())
+      )
+    )
 
-    assert.deepStrictEqual(never.outcome, { _tag: "Left", leak: { what: "work outside that does not end", location: undefined } })
+    assert.deepStrictEqual(never.outcome, {
+      _tag: "Left",
+      leak: { what: "work outside that does not end", location: undefined }
+    })
     assert.strictEqual(now.outcome._tag === "Left" ? now.outcome.leak.what : "", "Date.now()")
   })
 })
