@@ -19,6 +19,12 @@ export type {
   /** What a search came to. @category models @since 0.1.0 */
   Outcome
 }
+export type {
+  /** What one run may be told. @category models @since 0.1.0 */
+  Options as RunOptions,
+  /** What is left of one run. @category models @since 0.1.0 */
+  Report
+} from "./kernel/Kernel.ts"
 export {
   /** One run of a program, without a search. @category running @since 0.1.0 */
   run,

@@ -117,7 +117,7 @@ describe("Simulation.check", () => {
 
     assert.deepStrictEqual(kindOf(Effect.andThen(Effect.sleep("1 second"), Effect.never)), [
       "deadlock",
-      "it hangs at +1000 ms: nothing is ready and no timer is set; fiber main.0 ran last"
+      "it hangs at +1000 ms: nothing is ready, no timer is set, and no callback comes from outside; fiber main.0 ran last"
     ])
     assert.deepStrictEqual(kindOf(Effect.forever(Effect.void)), [
       "step limit",

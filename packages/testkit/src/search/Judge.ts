@@ -142,7 +142,7 @@ const problemOf = ({ elapsed, last, outcome }: Report<Problem | undefined, never
     case "Deadlock":
       return {
         kind: "deadlock",
-        message: `it hangs at ${at(elapsed)}: nothing is ready and no timer is set; fiber ${last} ran last`
+        message: `it hangs at ${at(elapsed)}: nothing is ready, no timer is set, and no callback comes from outside; fiber ${last} ran last`
       }
     case "StepLimit":
       return {

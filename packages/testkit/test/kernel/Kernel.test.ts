@@ -126,6 +126,21 @@ describe("Kernel.run", () => {
     )
   })
 
+  it("runs what has the lower priority number first", () => {
+    const program = Effect.gen(function* () {
+      const order: Array<number> = []
+      const yielding = (priority: number) =>
+        Effect.andThen(
+          Effect.yieldNowWith(priority),
+          Effect.sync(() => order.push(priority))
+        )
+      yield* Effect.all([yielding(5), yielding(-1), yielding(0), yielding(5)], { concurrency: "unbounded" })
+      return order
+    })
+
+    assert.deepStrictEqual(valueOf(program), [-1, 0, 5, 5])
+  })
+
   it("forgets sleeps that were interrupted", () => {
     const program = Effect.gen(function* () {
       for (let round = 0; round < 1000; round++) yield* Effect.timeout(Effect.void, "1 hour")
