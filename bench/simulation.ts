@@ -106,9 +106,10 @@ const plain = Simulation.make({
         HttpClientRequest.bodyJsonUnsafe({ amount: 4200 }),
         HttpClientRequest.setHeader("idempotency-key", order)
       )
-      const send = Effect.flatMap(client.execute(request), (response) =>
-        response.status === 200 ? response.json : Effect.fail(response.status)
-      )
+      const send = Effect.gen(function* () {
+        const response = yield* client.execute(request)
+        return response.status === 200 ? yield* response.json : yield* Effect.fail(response.status)
+      })
       yield* Effect.exit(Effect.retry(Effect.timeout(send, "5 seconds"), { times: 3 }))
     })
     const network = SimulatedNetwork.layer([simulated], { plan: FaultMenu.make(faults) })
