@@ -353,7 +353,7 @@ describe("RateBudget as a state machine", () => {
       }
 
       for (const last of sends) {
-        const together = sends.filter(({ at }) => at > last.at - rate.windowMillis && at <= last.at)
+        const together = sends.filter(({ at }) => at > last.at - rate.windowMillis + 1e-6 && at <= last.at)
         assert.isAtMost(
           together.reduce((sum, { cost }) => sum + cost, 0),
           rate.limit + rate.burst - 1

@@ -138,7 +138,7 @@ describe("a 401", () => {
     inScenario(
       Effect.gen(function* () {
         const source = Credentials.source({ refresh: () => Effect.never })
-        const acme = yield* Acme.connect(Fake.make([Fake.empty(401)]), { credential: source })
+        const acme = yield* Acme.connect(Fake.make([Fake.late(1000, Fake.empty(401))]), { credential: source })
 
         assert.deepStrictEqual(yield* run(get(acme).pipe(Call.withDeadline("3 seconds"))), {
           outcome: {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Call, Health, ProviderError } from "@breakwater/core"
-import { Effect, Layer, Option, Schema } from "effect"
+import { Call, Health, ProviderError, Telemetry } from "@breakwater/core"
+import { Effect, Layer, Metric, Option, Schema } from "effect"
 import { HttpBody, HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import * as Fake from "../support/FakeTransport.ts"
 import { errorOf, inScenario, LogBook, outcome, run, toEnd } from "../support/Scenario.ts"
@@ -240,6 +240,19 @@ describe("Call.layer", () => {
       book
     )
   })
+
+  it.effect("counts a last answer that failed as handed on", () =>
+    inScenario(
+      Effect.gen(function* () {
+        yield* send(HttpClientRequest.get(url), [Fake.empty(404)])
+        const labels = { provider: "plain", operation: "plain.GET" }
+        const of = (outcome: string) => Metric.value(Metric.withAttributes(Telemetry.calls, { ...labels, outcome }))
+
+        assert.strictEqual((yield* of("handed on")).count, 1)
+        assert.strictEqual((yield* of("ok")).count, 0)
+      })
+    )
+  )
 
   it.effect("sends a correlation id, and no trace header", () =>
     inScenario(

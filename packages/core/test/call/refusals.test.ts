@@ -280,6 +280,7 @@ describe("a full bulkhead (SAFE-7)", () => {
   it.effect("refuses with DeadlineExceeded the call whose deadline is nearer than that", () =>
     inScenario(
       Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
         const acme = yield* Acme.connect(Fake.make([Fake.late(4000, Fake.json(order))]), { policy })
         yield* fork(get(acme))
         yield* fork(get(acme))
@@ -311,6 +312,7 @@ describe("a full bulkhead (SAFE-7)", () => {
   it.effect("counts the waits of all attempts of a call together", () =>
     inScenario(
       Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
         const transport = Fake.make((n) => (n === 2 ? Fake.empty(503) : Fake.late(2000, Fake.json(order))))
         const acme = yield* Acme.connect(transport, {
           policy: { bulkhead: { concurrency: 1, queue: 8, queueTimeout: 3000 } }
@@ -420,6 +422,47 @@ describe("the rate budget (RATE-1)", () => {
         )
         assert.deepStrictEqual(probe, { outcome: { value: order }, took: 0 })
         assert.deepStrictEqual(next, { outcome: { value: order }, took: 9900 })
+      })
+    )
+  )
+
+  it.effect("is asked again by a call that waited for a slot, which holds no slot while it waits for its token", () =>
+    inScenario(
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
+        const slow = Acme.variant({ rate: { limit: 1, window: "10 seconds", burst: 2 } })
+        const transport = Fake.make([Fake.late(500, Fake.json(order))])
+        const acme = yield* Acme.connectTo(slow, transport, { policy: { bulkhead: { concurrency: 1 } } })
+        for (let n = 0; n < 3; n++) yield* fork(get(acme))
+        yield* TestClock.adjust("5 seconds")
+        const { connections } = yield* Health.snapshot
+        yield* TestClock.adjust("1 minute")
+
+        assert.deepStrictEqual(connections[0]?.bulkhead, { inFlight: 0, waiting: 0, concurrency: 1 })
+        assert.deepStrictEqual(
+          transport.sent.map(({ at }) => at - 1_000_000),
+          [0, 500, 10_000]
+        )
+      })
+    )
+  )
+
+  it.effect("has its longest wait counted over the attempts of a call, from whatever time it is", () =>
+    inScenario(
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
+        const transport = Fake.make([Fake.json(order)])
+        const acme = yield* Acme.connectTo(limited, transport)
+        for (let n = 0; n < 2; n++) yield* fork(get(acme))
+
+        assert.deepStrictEqual(yield* run(get(acme).pipe(Call.withDeadline("1 second")), 0), {
+          outcome: refused({ _tag: "RateLimited", by: "budget", retryAfter: 1000 }),
+          took: 0
+        })
+        assert.deepStrictEqual(yield* run(get(acme).pipe(Call.withDeadline(1001))), {
+          outcome: { value: order },
+          took: 1000
+        })
       })
     )
   )

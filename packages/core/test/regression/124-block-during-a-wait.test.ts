@@ -19,13 +19,36 @@ describe("a call that waits for its token while the provider asks everyone to wa
     const waiter = yield* Effect.forkChild(get, { startImmediately: true })
     yield* TestClock.adjust("1 minute")
     yield* Fiber.join(throttled)
-    return { outcome: outcome(yield* Fiber.join(waiter)), sentAt: transport.sent.map(({ at }) => at) }
+    const ended = outcome(yield* Fiber.join(waiter))
+    return { outcome: ended, sentAt: transport.sent.map(({ at }) => at) }
   })
 
   it.effect("leaves when that wait is over, not when its token is good", () =>
     inScenario(
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* waiting("5"), { outcome: { value: order }, sentAt: [0, 5500] })
+      })
+    )
+  )
+
+  it.effect("has paid once then: the next one leaves a second later", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make((n) =>
+          n === 1 ? Fake.late(500, Fake.empty(429, { "retry-after": "5" })) : Fake.json(order)
+        )
+        const acme = yield* Acme.connectTo(limited, transport, { policy: { attempts: 1 } })
+        const get = Effect.exit(acme.orders.get({ params: { id: "o1" } }))
+        yield* Effect.forkChild(get, { startImmediately: true })
+        yield* Effect.forkChild(get, { startImmediately: true })
+        yield* TestClock.adjust("6 seconds")
+        yield* Effect.forkChild(get, { startImmediately: true })
+        yield* TestClock.adjust("1 minute")
+
+        assert.deepStrictEqual(
+          transport.sent.map(({ at }) => at),
+          [0, 5500, 6500]
+        )
       })
     )
   )

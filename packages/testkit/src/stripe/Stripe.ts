@@ -132,7 +132,11 @@ const partsOf = (account: Account, options: Options, apiKey: string, live: boole
  * `payment.requires_action`, `payment.canceled`, `refund.succeeded`.
  * @category constructors @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<SimulatedProvider, never, Scope.Scope> => {
+export const make = (options: Options = {}): Effect.Effect<SimulatedProvider, never, Scope.Scope> =>
+  Effect.suspend(() => fresh(options))
+
+/** A new account each time, so that one effect run twice is two Stripes. */
+const fresh = (options: Options) => {
   const apiKey = options.apiKey ?? defaultApiKey
   const live = apiKey.startsWith("sk_live_")
   const ledger = new Ledger()
