@@ -233,25 +233,56 @@ describe("RateBudget.block", () => {
     assert.deepStrictEqual(waits(budget, 3), [500, 600, 700])
   })
 
-  it("is still on until its last instant, on both sides of the boundary", () => {
-    const budget = new RateBudget(undefined)
-    const before = budget.isBlocked(start)
-
-    budget.block(500, start)
-
-    assert.isFalse(before)
-    assert.deepStrictEqual(
-      [budget.isBlocked(start), budget.isBlocked(start + 499), budget.isBlocked(start + 500)],
-      [true, true, false]
-    )
-  })
-
   it("is part of what a snapshot shows", () => {
     const budget = new RateBudget(undefined)
     budget.block(500, start)
-    budget.waiting = 3
+    for (let place = 0; place < 3; place++) budget.join(1)
 
     assert.deepStrictEqual(budget.snapshot(start + 100), { remaining: null, waitMillis: 400, waiting: 3 })
+  })
+})
+
+describe("RateBudget.join", () => {
+  it("lets one come first at a time, in the order in which they came", () => {
+    const budget = new RateBudget(steady)
+    const came: Array<string> = []
+    const places = ["a", "b", "c"].map((name) => {
+      const place = budget.join(1)
+      place.onFirst = () => came.push(name)
+      return place
+    })
+    const [a, b, c] = places
+    if (a === undefined || b === undefined || c === undefined) return assert.fail("three places")
+
+    assert.deepStrictEqual(
+      places.map(({ isFirst }) => isFirst),
+      [true, false, false]
+    )
+    budget.leave(b)
+    assert.deepStrictEqual(came, [])
+    budget.leave(a)
+    assert.deepStrictEqual(came, ["c"])
+    budget.leave(a)
+    budget.leave(c)
+    assert.strictEqual(budget.waiting, 0)
+  })
+
+  it("tells who comes next what those before will cost", () => {
+    const budget = new RateBudget(steady)
+    budget.reserve(1, start, 0)
+    budget.join(1)
+    budget.join(3)
+
+    assert.strictEqual(budget.expected(1, start), 500)
+  })
+})
+
+describe("RateBudget.learn", () => {
+  it("asks again after an hour, however long the provider's window is said to be", () => {
+    const budget = new RateBudget(undefined)
+    budget.learn({ remaining: 0, resetMillis: 31 * 24 * 3600 * 1000 }, start)
+
+    assert.strictEqual(budget.peek(1, start), 3_600_000)
   })
 })
 

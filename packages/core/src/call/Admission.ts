@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type { Place } from "../policy/RateBudget.ts"
 import { maxWaiting } from "../policy/RateBudget.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
@@ -42,10 +43,11 @@ const credentialReady = (call: RunningCall): boolean => {
 /** Takes everything an attempt needs if all of it is to be had now; otherwise takes nothing. @category admission @since 0.1.0 */
 export const tryNow = (call: RunningCall, now: number): boolean => {
   const { connection, lane, operation } = call
-  if (lane.circuit.peek(now) > 0 || connection.rate.peek(operation.cost, now) > 0 || !credentialReady(call))
+  const { rate } = connection
+  if (lane.circuit.peek(now) > 0 || rate.waiting > 0 || rate.peek(operation.cost, now) > 0 || !credentialReady(call))
     return false
   if (!lane.bulkhead.tryAcquire(call)) return false
-  connection.rate.reserve(operation.cost, now, 0)
+  rate.reserve(operation.cost, now, 0)
   call.tokens = operation.cost
   call.ticket = lane.circuit.admit(now)
   return true
@@ -87,31 +89,58 @@ const giveBackToken = (call: RunningCall): void => {
   call.tokens = 0
 }
 
-/** Takes a rate token, ahead of time if need be, and waits until it is good. A wait that does not fit is refused now; one that the provider made longer meanwhile begins again. */
+const rateLimited = (millis: number): AttemptFailure =>
+  refusal(new RateLimited({ by: "budget", retryAfter: Duration.millis(Math.ceil(millis)) }))
+
+/** Waits until the place comes first, or until it is too late. */
+const awaitTurn = (place: Place, millis: number): Effect.Effect<boolean> =>
+  place.isFirst
+    ? Effect.succeed(true)
+    : Effect.map(
+        Effect.timeoutOption(
+          Effect.callback<void>((resume) => {
+            place.onFirst = () => resume(Effect.void)
+          }),
+          millis
+        ),
+        Option.isSome
+      )
+
+/** Stands in line and takes the tokens when they are to be had; `until` is the last instant at which they are of use. */
+const inLine = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber, place: Place, until: number) {
+  const { rate } = call.connection
+  const first = yield* awaitTurn(place, until - nowOf(fiber))
+  if (!first) return rateLimited(rate.peek(place.cost, nowOf(fiber)))
+  while (true) {
+    const now = nowOf(fiber)
+    const wait = rate.peek(place.cost, now)
+    if (now + wait > until) return rateLimited(wait)
+    if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
+    else {
+      rate.reserve(place.cost, now, 0)
+      call.tokens = place.cost
+      return undefined
+    }
+  }
+})
+
+/** Takes the rate tokens, after those who wait already. A wait that does not fit is refused now. */
 const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const { rate } = call.connection
-  const now = nowOf(fiber)
-  const longest = Math.min(call.policy.rateWaitMillis - call.rateWaited, call.deadlineAt - now - 1)
-  const wait = rate.waiting >= maxWaiting ? undefined : rate.reserve(call.operation.cost, now, longest)
-  if (wait === undefined) {
-    return refusal(
-      new RateLimited({ by: "budget", retryAfter: Duration.millis(Math.ceil(rate.peek(call.operation.cost, now))) })
-    )
-  }
-  call.tokens = call.operation.cost
-  if (wait <= 0) return undefined
-  rate.waiting++
-  yield* Effect.ensuring(
-    Effect.sleep(Math.ceil(wait)),
-    Effect.sync(() => {
-      rate.waiting--
-    })
+  const { cost } = call.operation
+  const before = nowOf(fiber)
+  const longest = Math.min(call.policy.rateWaitMillis - call.rateWaited, call.deadlineAt - before - 1)
+  const expected = rate.expected(cost, before)
+  if (rate.waiting >= maxWaiting || expected > longest) return rateLimited(expected)
+  const place = rate.join(cost)
+  const refused = yield* Effect.ensuring(
+    inLine(call, fiber, place, before + longest),
+    Effect.sync(() => rate.leave(place))
   )
-  call.rateWaited += wait
-  noteWait(call, fiber, "rate", wait)
-  if (!rate.isBlocked(nowOf(fiber))) return undefined
-  giveBackToken(call)
-  return "again"
+  const waited = nowOf(fiber) - before
+  call.rateWaited += waited
+  if (waited > 0) noteWait(call, fiber, "rate", waited)
+  return refused
 })
 
 /** Whoever is given a slot goes on in a turn of its own: run inside the release, a queue that empties at once would overflow the stack. */

@@ -17,9 +17,29 @@ export interface DeclaredRate {
 /** Waiters of one budget; more are refused. @category constants @since 0.1.0 */
 export const maxWaiting = 256
 
+/** A place in the line of those who wait for tokens. @category models @since 0.1.0 */
+export class Place {
+  readonly cost: number
+  isFirst = false
+  /** Runs when this place comes first, if it does so later. */
+  onFirst: (() => void) | undefined = undefined
+
+  constructor(cost: number) {
+    this.cost = cost
+  }
+
+  comeFirst(): void {
+    this.isFirst = true
+    this.onFirst?.()
+  }
+}
+
+/** A provider's word on its window is trusted for so long; then one call asks again. Otherwise a field that was misread would shut a connection for its time. */
+const longestTrust = 3_600_000
+
 /** @category models @since 0.1.0 */
 export class RateBudget {
-  waiting = 0
+  private readonly line = new Set<Place>()
   private readonly spacing: number
   private readonly tolerance: number
   /** When the tokens that were taken so far are all earned back: the theoretical arrival time. */
@@ -67,7 +87,7 @@ export class RateBudget {
   learn(quota: Quota, now: number): void {
     if (this.resetAt > now && quota.remaining >= this.remaining) return
     this.remaining = this.told = quota.remaining
-    this.resetAt = now + quota.resetMillis
+    this.resetAt = now + Math.min(quota.resetMillis, longestTrust)
   }
 
   /** The provider asked to wait: nothing leaves before that. The caller has capped the wait. */
@@ -75,9 +95,31 @@ export class RateBudget {
     this.blockedUntil = Math.max(this.blockedUntil, now + millis)
   }
 
-  /** Whether the provider's wait is still on, which may have begun while a call waited for its token. */
-  isBlocked(now: number): boolean {
-    return this.blockedUntil > now
+  /** Waiters stand in line: only the first one watches the clock, so that nobody holds a token ahead of time, and a wait that grows meanwhile is waited for. */
+  get waiting(): number {
+    return this.line.size
+  }
+
+  /** Milliseconds until a call that joins the line now may expect its tokens. */
+  expected(cost: number, now: number): number {
+    let ahead = 0
+    for (const place of this.line) ahead += place.cost
+    return this.peek(ahead + cost, now)
+  }
+
+  /** Joins the line. Whoever joins leaves again, whatever comes of it. */
+  join(cost: number): Place {
+    const place = new Place(cost)
+    this.line.add(place)
+    if (this.line.size === 1) place.comeFirst()
+    return place
+  }
+
+  /** Leaves the line, wherever it stands; the next one comes first. */
+  leave(place: Place): void {
+    if (!this.line.delete(place) || !place.isFirst) return
+    const next = this.line.values().next()
+    if (next.done !== true) next.value.comeFirst()
   }
 
   /** What a snapshot shows: tokens left of the provider's window, if it tells, and milliseconds until one can be had. */

@@ -82,6 +82,24 @@ describe("Call.protect without a classification", () => {
     )
   )
 
+  it.effect("does not count one of our errors against the other side twice", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const connected = yield* Call.connect({
+          provider: "sdk",
+          policy: { attempts: 1, breaker: { consecutiveFailures: 1 } }
+        })
+        const send = <E>(error: E) =>
+          run(Call.protect(Effect.fail(error), { provider: connected, operation: "send", safety: "safe" }), 0)
+        yield* send(retryable("unknown"))
+        const afterOurs = (yield* Health.snapshot).connections[0]?.circuit.state
+        yield* send(new Cause.TimeoutError())
+
+        assert.deepStrictEqual([afterOurs, (yield* Health.snapshot).connections[0]?.circuit.state], ["closed", "open"])
+      })
+    )
+  )
+
   it.effect("hands everything else on as it is, after one run", () =>
     inScenario(
       Effect.gen(function* () {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { HttpClientError } from "effect/http"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
 import { inScenario, run } from "../support/Scenario.ts"
@@ -150,6 +151,60 @@ describe("failures of the transport", () => {
           attempts: 4,
           took: 700
         })
+      })
+    )
+  )
+
+  const nameless: ReadonlyArray<readonly [string, unknown, string]> = [
+    ["a TypeError, as fetch throws it", new TypeError("fetch failed"), "EFETCH"],
+    ["an error without a code", new Error("odd"), "EUNKNOWN"],
+    ["a code that is no text", Object.assign(new Error("odd"), { code: 20 }), "EUNKNOWN"]
+  ]
+
+  it.effect.each(nameless)("%s is TransportFailed, sent unknown", ([, cause, code]) =>
+    inScenario(
+      Effect.gen(function* () {
+        const step: Fake.Step = (request) =>
+          Effect.fail(
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+          )
+        const failing: Fake.Step =
+          code === "EFETCH" ? () => Effect.fail(cause as HttpClientError.HttpClientError) : step
+        const ended = yield* get([failing])
+
+        assert.deepStrictEqual(ended.outcome, {
+          class: "RetryableError",
+          attempts: 4,
+          reason: { _tag: "TransportFailed", code },
+          sent: "unknown"
+        })
+      })
+    )
+  )
+
+  it.effect("that could not encode the request is InvalidRequest, nothing sent", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const encode: Fake.Step = (request) =>
+          Effect.fail(
+            new HttpClientError.HttpClientError({
+              reason: new HttpClientError.EncodeError({ request, cause: new Error("x") })
+            })
+          )
+        const url: Fake.Step = (request) =>
+          Effect.fail(
+            new HttpClientError.HttpClientError({
+              reason: new HttpClientError.InvalidUrlError({ request, cause: new Error("x") })
+            })
+          )
+        const invalid = (field: string) => ({
+          class: "FatalError",
+          attempts: 1,
+          reason: { _tag: "InvalidRequest", field, detail: "could not be encoded" }
+        })
+
+        assert.deepStrictEqual((yield* get([encode])).outcome, invalid("body"))
+        assert.deepStrictEqual((yield* get([url])).outcome, invalid("url"))
       })
     )
   )

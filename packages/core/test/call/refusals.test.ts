@@ -318,17 +318,19 @@ describe("a full bulkhead (SAFE-7)", () => {
           policy: { bulkhead: { concurrency: 1, queue: 8, queueTimeout: 3000 } }
         })
         yield* fork(get(acme))
-        const waitsTwice = yield* fork(get(acme))
-        yield* TestClock.adjust(2050)
-        yield* fork(get(acme))
-        yield* TestClock.adjust("1 minute")
+        // Begins when the slot has come free again and the call below backs off from its first attempt.
+        yield* fork(Effect.delay(get(acme), 2050))
+        const waitsTwice = yield* run(get(acme), "1 minute")
 
         // 2,000 ms for the first slot, so 1,000 ms are left for the second: from 2,100 to 3,100.
-        assert.deepStrictEqual(outcome(yield* Fiber.await(waitsTwice)), {
-          class: "RetryableError",
-          attempts: 1,
-          reason: { _tag: "Overloaded", problem: "queued too long", concurrency: 1 },
-          sent: "unknown"
+        assert.deepStrictEqual(waitsTwice, {
+          outcome: {
+            class: "RetryableError",
+            attempts: 1,
+            reason: { _tag: "Overloaded", problem: "queued too long", concurrency: 1 },
+            sent: "unknown"
+          },
+          took: 3100
         })
       })
     )
@@ -443,6 +445,31 @@ describe("the rate budget (RATE-1)", () => {
           transport.sent.map(({ at }) => at - 1_000_000),
           [0, 500, 10_000]
         )
+      })
+    )
+  )
+
+  it.effect("gives a token back for a call that waited for a slot, and which the circuit refused then", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const slow = Acme.variant({ rate: { limit: 1, window: "10 seconds", burst: 3 } })
+        const transport = Fake.make((n) => (n === 1 ? Fake.late(500, Fake.empty(500)) : Fake.json(order)))
+        const acme = yield* Acme.connectTo(slow, transport, {
+          policy: {
+            attempts: 1,
+            bulkhead: { concurrency: 1 },
+            breaker: { consecutiveFailures: 1, openFor: 1000, successesToClose: 1 }
+          }
+        })
+        yield* fork(Effect.exit(get(acme)))
+        const queued = yield* run(get(acme), "1600 millis")
+        const took = yield* Effect.forEach([1, 2, 3], () =>
+          Effect.map(run(get(acme), "10 seconds"), ({ took }) => took)
+        )
+
+        assert.deepStrictEqual(queued.outcome, refused({ _tag: "CircuitOpen", retryAfter: 1000 }))
+        // Two of three tokens are left; the next one is earned at 10,000 ms.
+        assert.deepStrictEqual(took, [0, 0, 8400])
       })
     )
   )

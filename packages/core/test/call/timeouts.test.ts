@@ -72,6 +72,27 @@ describe("the silence timeout (SAFE-1)", () => {
   )
 })
 
+describe("a short body whose length is announced", () => {
+  const announced = (headers: Record<string, string> = {}) =>
+    Fake.chunks([parts[0], 3000, parts[1], 3000, parts[2]], 200, { "content-length": "24", ...headers })
+
+  it.effect("is read at once: all of it must come within one silence", () =>
+    inScenario(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* once(announced()), { ...failed(silence(5000), 5000), cut: 0 })
+      })
+    )
+  )
+
+  it.effect("is read chunk by chunk where it is compressed: the length is not that of what comes out", () =>
+    inScenario(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* once(announced({ "content-encoding": "gzip" })), ok(6000))
+      })
+    )
+  )
+})
+
 describe("the attempt timeout (SAFE-1)", () => {
   it.effect("strikes a body that drips without an end, after 10 s", () =>
     inScenario(

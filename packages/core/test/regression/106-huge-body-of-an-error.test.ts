@@ -25,6 +25,21 @@ describe("an answer of status 500 whose body is beyond the limit", () => {
     )
   )
 
+  it.effect.each([400, 404])("of %i is what its status says", (status) =>
+    inScenario(
+      Effect.gen(function* () {
+        const acme = yield* Acme.connect(Fake.make([Fake.text(huge, status)]), { policy: { maxBodyBytes: 1000 } })
+        const { outcome } = yield* run(acme.orders.get({ params: { id: "o1" } }))
+
+        assert.deepStrictEqual(outcome, {
+          class: "FatalError",
+          attempts: 1,
+          reason: { _tag: status === 400 ? "InvalidRequest" : "NotFound", status }
+        })
+      })
+    )
+  )
+
   it.effect.each(Object.entries(bodies))("%s, leaves an unsafe write unknown", ([, step]) =>
     inScenario(
       Effect.gen(function* () {

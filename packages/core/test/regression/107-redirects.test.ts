@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Auth from "@breakwater/core/Auth"
+import { Auth, Call } from "@breakwater/core"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
 import { inScenario, run } from "../support/Scenario.ts"
@@ -41,6 +41,21 @@ describe("a redirect that is followed", () => {
 
         assert.deepStrictEqual(yield* shapes(303), [post, { method: "GET", body: "", type: undefined }])
         assert.deepStrictEqual(yield* shapes(307), [post, post])
+      })
+    )
+  )
+
+  it.effect("stays a HEAD after 303", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make([Fake.empty(303, { location: "/results/1" }), Fake.empty(200)])
+        const client = yield* Call.client(transport.client, { provider: "plain" })
+        yield* run(client.head("https://plain.test/"))
+
+        assert.deepStrictEqual(
+          transport.sent.map(({ method }) => method),
+          ["HEAD", "HEAD"]
+        )
       })
     )
   )

@@ -51,6 +51,23 @@ describe("a host that cannot be reached", () => {
       )
   )
 
+  it.effect("with a cause that goes round in circles is still told apart", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const circle: { code: string; cause?: unknown } = { code: "ENOTFOUND" }
+        circle.cause = circle
+        const step: Fake.Step = (request) =>
+          Effect.fail(
+            new HttpClientError.HttpClientError({
+              reason: new HttpClientError.TransportError({ request, cause: circle })
+            })
+          )
+
+        assert.deepStrictEqual(yield* captured(step), { outcome: { value: { id: "o1", amount: 1 } }, attempts: 2 })
+      })
+    )
+  )
+
   it.effect("a TLS record that is damaged comes after the handshake: the write may have been carried out", () =>
     inScenario(
       Effect.gen(function* () {

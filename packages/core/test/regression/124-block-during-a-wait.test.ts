@@ -53,6 +53,30 @@ describe("a call that waits for its token while the provider asks everyone to wa
     )
   )
 
+  it.effect("gives its first token back: it is not late by a whole turn", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make((n) =>
+          n === 1 ? Fake.late(9500, Fake.empty(429, { "retry-after": "2" })) : Fake.json(order)
+        )
+        const acme = yield* Acme.connectTo(
+          Acme.variant({ rate: { limit: 1, window: "10 seconds", burst: 1 } }),
+          transport,
+          { policy: { attempts: 1, silenceTimeout: "10 seconds", rateWait: "20 seconds" } }
+        )
+        const get = Effect.exit(acme.orders.get({ params: { id: "o1" } }))
+        yield* Effect.forkChild(get, { startImmediately: true })
+        yield* Effect.forkChild(get, { startImmediately: true })
+        yield* TestClock.adjust("1 minute")
+
+        assert.deepStrictEqual(
+          transport.sent.map(({ at }) => at),
+          [0, 11_500]
+        )
+      })
+    )
+  )
+
   it.effect("is refused when that is longer than it may wait in all", () =>
     inScenario(
       Effect.gen(function* () {
