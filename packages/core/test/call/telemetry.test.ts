@@ -560,37 +560,61 @@ describe("the metrics (OBS-2)", () => {
     )
   )
 
-  it.effect("count refusals by reason, openings, and waits by what for", () =>
+  it.effect("count refusals by reason and openings", () =>
     inScenario(
       Effect.gen(function* () {
         const transport = Fake.make([Fake.late(500, Fake.empty(500))])
-        const acme = yield* Acme.connectTo(
-          Acme.variant({ rate: { limit: 1, window: "250 millis", burst: 1 } }),
-          transport,
-          {
-            policy: { attempts: 1, breaker: { consecutiveFailures: 2 }, bulkhead: { concurrency: 1, queue: 1 } }
-          }
-        )
-        const get = acme.orders.get({ params })
-        const fibers = yield* Effect.forEach([1, 2, 3], () =>
-          Effect.forkChild(Effect.exit(get), { startImmediately: true })
-        )
+        const acme = yield* Acme.connect(transport, {
+          policy: { attempts: 1, breaker: { consecutiveFailures: 1 }, bulkhead: { concurrency: 1, queue: 0 } }
+        })
+        const get = Effect.exit(acme.orders.get({ params }))
+        yield* Effect.forkChild(get, { startImmediately: true })
+        yield* run(get, 0)
         yield* TestClock.adjust("2 seconds")
-        yield* Effect.forEach(fibers, Fiber.join)
         yield* run(get, 0)
 
         const of = "acme.orders.get"
-        // The first goes at once; the second has its token at 250 ms and the slot at 500; the third, its token at 500 and the slot at 1,000, when the circuit is open.
         assert.deepStrictEqual(yield* counted, {
-          [`breakwater.call.count ${of} outcome=retryable`]: 2,
+          [`breakwater.call.count ${of} outcome=retryable`]: 1,
           [`breakwater.call.count ${of} outcome=refused`]: 2,
-          [`breakwater.call.duration ${of} outcome=retryable`]: [2, 1.5],
-          [`breakwater.call.duration ${of} outcome=refused`]: [2, 1],
-          [`http.client.request.duration ${of} status_class=5xx`]: [2, 1],
+          [`breakwater.call.duration ${of} outcome=retryable`]: [1, 0.5],
+          [`breakwater.call.duration ${of} outcome=refused`]: [2, 0],
+          [`http.client.request.duration ${of} status_class=5xx`]: [1, 0.5],
           [`breakwater.breaker.openings ${of}`]: 1,
-          [`breakwater.refusal.count ${of} reason=CircuitOpen`]: 2,
-          [`breakwater.wait.duration ${of} for=rate`]: [2, 0.75],
-          [`breakwater.wait.duration ${of} for=slot`]: [2, 0.75]
+          [`breakwater.refusal.count ${of} reason=Overloaded`]: 1,
+          [`breakwater.refusal.count ${of} reason=CircuitOpen`]: 1,
+          [`breakwater.wait.duration ${of} for=slot`]: [1, 0]
+        })
+      })
+    )
+  )
+
+  it.effect("time waits by what for", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const waits = Effect.fnUntraced(function* (
+          changes: Parameters<typeof Acme.variant>[0],
+          options: Parameters<typeof Acme.connect>[1]
+        ) {
+          const acme = yield* Acme.connectTo(
+            Acme.variant(changes),
+            Fake.make([Fake.late(500, Fake.json(order))]),
+            options
+          )
+          const get = acme.orders.get({ params })
+          yield* Effect.forkChild(get, { startImmediately: true })
+          yield* run(get, "5 seconds")
+        })
+        yield* waits({ rate: { limit: 1, window: "250 millis", burst: 1 } }, {})
+        yield* waits({}, { policy: { bulkhead: { concurrency: 1 } } })
+        const current = Effect.delay(Effect.succeed(Credentials.credential(1)), "750 millis")
+        yield* waits({}, { credential: Credentials.source({ generation: undefined, current }) })
+        const all = Object.entries(yield* counted).filter(([name]) => name.startsWith("breakwater.wait"))
+
+        assert.deepStrictEqual(Object.fromEntries(all), {
+          "breakwater.wait.duration acme.orders.get for=rate": [1, 0.25],
+          "breakwater.wait.duration acme.orders.get for=slot": [1, 0.5],
+          "breakwater.wait.duration acme.orders.get for=credential": [2, 1.5]
         })
       })
     )
