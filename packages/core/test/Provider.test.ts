@@ -84,3 +84,14 @@ describe("Provider.isSecure", () => {
     for (const url of insecure) assert.isFalse(Provider.isSecure(new URL(url)), url)
   })
 })
+
+describe("Provider.isSecure (SAFE-8)", () => {
+  it("does not take a URL with a user or a password in it, which no client sends as it stands", () => {
+    const secure = (url: string) => Provider.isSecure(new URL(url))
+
+    assert.isTrue(secure("https://api.acme.test"))
+    assert.isFalse(secure("https://user@api.acme.test"))
+    assert.isFalse(secure("https://:secret@api.acme.test"))
+    assert.isFalse(secure("http://user:secret@127.0.0.1:8080"))
+  })
+})

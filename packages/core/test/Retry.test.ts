@@ -225,8 +225,6 @@ describe("Retry.next", () => {
     const after = (reason: Fatal.FatalReason) => bySafety({ maybeDone: true, attempts: 2 }, fatal(reason))["keyed"]
 
     assert.strictEqual(after(new Fatal.InvalidRequest({ status: 422 })), "final")
-    assert.strictEqual(after(new Fatal.Conflict({ status: 409 })), "final")
-    assert.strictEqual(after(new Fatal.NotFound({ status: 404 })), "final")
   })
 
   const whole = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 6 }))

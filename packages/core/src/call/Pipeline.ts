@@ -56,8 +56,8 @@ const wire = step((call, fiber) => {
 
 const forkWire = Effect.forkChild(wire, { startImmediately: true })
 
-const send = step((call, fiber) => {
-  const now = nowOf(fiber)
+const send = step((call) => {
+  const { now } = call
   call.attempts++
   call.tokens = 0
   call.attemptStartedAt = now
@@ -146,6 +146,7 @@ const concludeIn = (
     return exit
   }
   const now = nowOf(fiber)
+  call.now = now
   const failure =
     call.expiry === undefined || Exit.isSuccess(exit) ? call.kind.classify(call, exit, now) : expired(call, now)
   settle(call, fiber, failure, now)
@@ -174,10 +175,12 @@ const conclude = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.
 /** Attempts until one succeeds, or no further one may be made. */
 const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
   const now = nowOf(fiber)
+  call.now = now
   if (now < call.deadlineAt && Admission.tryNow(call, now)) return attempt
-  return Effect.flatMap(Admission.wait(call, fiber), (refused) =>
-    refused === undefined ? attempt : refuse(call, refused, nowOf(fiber))
-  )
+  return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
+    call.now = nowOf(fiber)
+    return refused === undefined ? attempt : refuse(call, refused, call.now)
+  })
 })
 
 const begin = step((call, fiber) => {
@@ -207,7 +210,7 @@ const shown = (outcome: string, exit: Exit.Exit<unknown, unknown>): Exit.Exit<un
   outcome === "declared" ? Exit.fail("declared error") : Exit.isSuccess(exit) ? Exit.void : exit
 
 const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-  const now = nowOf(fiber)
+  const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
   const underWay = call.wireFiber
   call.release(now)

@@ -84,19 +84,22 @@ export const ofApi = (api: HttpApi.Top, operations: ReadonlyMap<string, Operatio
         group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
       )
       if (operation === undefined) return
+      const { declared } = operation
       const ofSuccess = jsonDecoders(
         successes,
-        operation.declared?.success,
+        declared?.success,
         Context.getOrUndefined(mergedAnnotations, HttpApi.SuccessParseOptions) ?? all
       )
       const ofError = jsonDecoders(
         errors,
-        operation.declared?.error,
+        declared?.error,
         Context.getOrUndefined(mergedAnnotations, HttpApi.ErrorParseOptions) ?? all
       )
       const generated = generatedDecoder(api, group, endpoint)
       const decode: Decode = (response) => {
         const { parsed, status } = response
+        if (declared?.success.get(status) === "none" || declared?.error.get(status) === "none")
+          return generated(response.withoutBody())
         if (parsed._tag !== "Json") return generated(response)
         const error = ofError.get(status)
         if (error !== undefined && status >= 400) return Effect.flatMap(error(parsed.value), Effect.fail)

@@ -47,6 +47,8 @@ export class RunningCall implements SlotHolder {
   lane: Lane
   correlationId = ""
   startedAt = 0
+  /** When the step that runs began, so that steps of one instant ask the clock once. */
+  now = 0
   deadlineAt = 0
 
   clock: Clock.Clock | undefined = undefined

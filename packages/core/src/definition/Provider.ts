@@ -51,9 +51,11 @@ export interface Any extends Provider<string, HttpApi.Constraint> {}
 const isLoopback = (hostname: string): boolean =>
   hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/u.test(hostname)
 
-/** Whether credentials may travel to a URL: https, or http on loopback (SAFE-8). @category guards @since 0.1.0 */
+/** Whether credentials may travel to a URL: https, or http on loopback, with no user or password in it (SAFE-8). @category guards @since 0.1.0 */
 export const isSecure = (url: URL): boolean =>
-  url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname))
+  url.username === "" &&
+  url.password === "" &&
+  (url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname)))
 
 /** The field of a rate that no budget can be made of, and its rule. */
 const problemOfRate = ({ burst = 1, limit, window }: RateLimit): readonly [field: string, rule: string] | undefined => {

@@ -50,8 +50,11 @@ export interface Situation {
  */
 export type Next = "again" | "give up" | "final" | "unknown"
 
-/** Answers that a provider gives only when it has looked at the request itself: after one, an earlier attempt was not carried out. */
-const conclusive = new Set(["InvalidRequest", "Conflict", "NotFound"])
+/**
+ * The one answer that tells that an earlier attempt was not carried out: the request is wrong, so it was wrong then. A 409 or a 404 may be what the earlier one
+ * left behind, a 401 or 403 is given without a look at the request.
+ */
+const conclusive = new Set(["InvalidRequest"])
 
 const isWrite = (safety: Safety): boolean => safety === "keyed" || safety === "unsafe"
 

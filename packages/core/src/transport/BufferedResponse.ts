@@ -55,6 +55,11 @@ export class BufferedResponse extends Inspectable.Class implements HttpClientRes
     this.url = request.url
   }
 
+  /** The same answer, for who has declared that there is no body to be read. */
+  withoutBody(): BufferedResponse {
+    return this.bytes.length === 0 ? this : new BufferedResponse(this.request, this, new Uint8Array(0))
+  }
+
   /** The body as text, UTF-8. */
   get content(): string {
     return (this.body ??= decoder.decode(this.bytes))

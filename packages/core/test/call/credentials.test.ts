@@ -365,6 +365,16 @@ describe("the environment guard (AUTH-8)", () => {
       )
   )
 
+  it.effect.each([0, -1, Number.NaN])("refuses a rate limit of %d", (rateLimit) =>
+    inScenario(
+      Effect.gen(function* () {
+        const error = yield* errorOf(Acme.connect(Fake.make([]), { rateLimit }))
+
+        assert.strictEqual(error.message, "connection to acme: rateLimit must be above 0")
+      })
+    )
+  )
+
   it.effect("takes a base URL on loopback, with a path and a slash at its end", () =>
     inScenario(
       Effect.gen(function* () {

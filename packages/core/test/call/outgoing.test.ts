@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Call, Health, Idempotency } from "@breakwater/core"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { HttpClientRequest } from "effect/http"
+import { TestClock } from "effect/testing"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
 import { errorOf, inScenario, run } from "../support/Scenario.ts"
@@ -143,6 +144,21 @@ describe("input that does not fit its schema", () => {
             acme.orders.capture({ params: { id: "o1" }, payload: { amount: "planted" as never } })
           ),
           invalid("amount", "must be number")
+        )
+      })
+    )
+  )
+
+  it.effect("is refused at once, before there is a call: no attempt, no time, no correlation id", () =>
+    inScenario(
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
+        const acme = yield* Acme.connect(Fake.make([]))
+        const error = yield* errorOf(acme.orders.replace({ params: { id: "o1" }, payload: { amount: 0.5 } }))
+
+        assert.deepStrictEqual(
+          [error._tag, error.attempts, Duration.toMillis(error.elapsed), error.correlationId],
+          ["FatalError", 0, 0, "none"]
         )
       })
     )

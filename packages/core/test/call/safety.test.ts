@@ -356,14 +356,39 @@ describe("a keyed write", () => {
     )
   )
 
-  it.effect.each([400, 404, 409])(
-    "that meets %i after a lost answer is final: the provider looked at the request",
+  it.effect.each([400, 422])(
+    "that meets %i after a lost answer is final: the request was as wrong the first time",
     (status) =>
       inScenario(
         Effect.gen(function* () {
           const { outcome } = yield* call("keyed", [Fake.broken("ECONNRESET"), Fake.empty(status)])
 
-          assert.strictEqual((outcome as { class: string }).class, "FatalError")
+          assert.deepStrictEqual(outcome, {
+            class: "FatalError",
+            attempts: 2,
+            reason: { _tag: "InvalidRequest", status }
+          })
+        })
+      )
+  )
+
+  it.effect.each([
+    [404, "NotFound"],
+    [409, "Conflict"],
+    [412, "Conflict"]
+  ] as const)(
+    "that meets %i after a lost answer is unknown: it may be what the first one left behind",
+    ([status, reason]) =>
+      inScenario(
+        Effect.gen(function* () {
+          const { outcome } = yield* call("keyed", [Fake.broken("ECONNRESET"), Fake.empty(status)])
+
+          assert.deepStrictEqual(outcome, {
+            class: "OutcomeUnknown",
+            attempts: 2,
+            reason: { _tag: reason, status },
+            firstSentAt: 0
+          })
         })
       )
   )

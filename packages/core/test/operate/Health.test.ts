@@ -194,6 +194,22 @@ describe("Health.snapshot (OBS-5)", () => {
     )
   )
 
+  it.effect("knows an answer that did not fit its schema", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const acme = yield* Acme.connect(Fake.make([Fake.json({ id: "o1" })]))
+        yield* run(acme.orders.get({ params }), 0)
+
+        assert.deepStrictEqual((yield* Health.snapshot).connections[0]?.lastFailure, {
+          at: "1970-01-01T00:00:00.000Z",
+          operation: "acme.orders.get",
+          code: "HTTP_200",
+          message: "invalid response (200): amount: expected a value"
+        })
+      })
+    )
+  )
+
   it.effect("keeps the last failure after a success, and none of a call that succeeded in the end", () =>
     inScenario(
       Effect.gen(function* () {

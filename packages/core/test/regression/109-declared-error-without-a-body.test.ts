@@ -4,6 +4,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/ht
 import * as Client from "@breakwater/core/Client"
 import * as Auth from "@breakwater/core/Auth"
 import * as Provider from "@breakwater/core/Provider"
+import * as Safety from "@breakwater/core/Safety"
 import { apiKey } from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
 import { inScenario, run } from "../support/Scenario.ts"
@@ -15,6 +16,7 @@ const plainText = Schema.String.pipe(HttpApiSchema.asText(), HttpApiSchema.statu
 const provider = Provider.make("bare", {
   api: HttpApi.make("bare").add(
     HttpApiGroup.make("things").add(
+      HttpApiEndpoint.post("touch", "/touch", { success: HttpApiSchema.Empty(200) }).pipe(Safety.safe),
       HttpApiEndpoint.get("get", "/thing", {
         success: Schema.String,
         error: [Gone.pipe(HttpApiSchema.asNoContent({ decode: () => new Gone() })), plainText]
@@ -33,11 +35,37 @@ const connect = (transport: Fake.FakeTransport) =>
     Context.get(Bare)
   )
 
+describe("a success that is declared to have no body", () => {
+  it.effect.each([Fake.json({ ok: true }), Fake.text("OK"), Fake.empty(200)])(
+    "is itself whatever body it has",
+    (step) =>
+      inScenario(
+        Effect.gen(function* () {
+          const bare = yield* connect(Fake.make([step]))
+          const { outcome } = yield* run(bare.things.touch())
+
+          assert.deepStrictEqual(outcome, { value: undefined })
+        })
+      )
+  )
+})
+
 describe("a declared error", () => {
   it.effect("without a body is itself, not what its status alone would mean", () =>
     inScenario(
       Effect.gen(function* () {
         const bare = yield* connect(Fake.make([Fake.empty(410)]))
+        const { outcome } = yield* run(bare.things.get())
+
+        assert.deepStrictEqual(outcome, { declared: new Gone() })
+      })
+    )
+  )
+
+  it.effect("without a body is itself also where there is one", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const bare = yield* connect(Fake.make([Fake.json({ gone: true }, 410)]))
         const { outcome } = yield* run(bare.things.get())
 
         assert.deepStrictEqual(outcome, { declared: new Gone() })
