@@ -99,7 +99,8 @@ const awaitTurn = (place: Place, millis: number): Effect.Effect<boolean> =>
     : Effect.map(
         Effect.timeoutOption(
           Effect.callback<void>((resume) => {
-            place.onFirst = () => resume(Effect.void)
+            // In a turn of its own: run inside the leaving of the one before, a line that empties at once would leave from its end, and overflow the stack.
+            place.onFirst = () => resume(Effect.yieldNow)
           }),
           millis
         ),
