@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Auth from "@breakwater/core/Auth"
 import type { CallPolicy } from "@breakwater/core/CallPolicy"
 import { CallPolicyError } from "@breakwater/core/CallPolicy"
 import * as Operation from "@breakwater/core/Operation"
 import * as PolicyRules from "@breakwater/core/PolicyRules"
+import * as Provider from "@breakwater/core/Provider"
 import * as Safety from "@breakwater/core/Safety"
 import { Result, Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
@@ -213,5 +215,32 @@ describe("Operation.undeclared", () => {
       declared: undefined
     })
     assert.deepStrictEqual(Operation.undeclared({ ...made, keys }).keys, keys)
+  })
+})
+
+describe("Operation.of", () => {
+  const group = HttpApiGroup.make("things").add(HttpApiEndpoint.get("get", "/things", { success: Thing }))
+  const api = HttpApi.make("acme").add(group)
+  const environments = { sandbox: "https://sandbox.acme.test", production: "https://acme.test" }
+  const acme = Provider.make("acme", { api, environments, auth: Auth.bearer(), policy: { attempts: 2 } })
+
+  it("is the operation as a layer with this policy protects it", () => {
+    const operation = Operation.of(acme, "things.get", { deadline: "2 seconds" })
+
+    assert.strictEqual(operation.name, "acme.things.get")
+    assert.strictEqual(operation.safety, "safe")
+    assert.strictEqual(operation.policy.attempts, 2)
+    assert.strictEqual(operation.policy.deadlineMillis, 2000)
+  })
+
+  it("names the operations there are when there is no such one, and the rule when the policy breaks one", () => {
+    assert.throws(
+      () => Operation.of(acme, "things.put"),
+      /^Operation\.of: acme has no things\.put; it has things\.get$/u
+    )
+    assert.throws(
+      () => Operation.of(acme, "things.get", { attempts: 0 }),
+      /attempts must be a whole number from 1 to 20, got 0/u
+    )
   })
 })

@@ -12,6 +12,7 @@ import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
 import * as PolicyRules from "./PolicyRules.ts"
+import type { Any } from "./Provider.ts"
 
 /** @category models @since 0.1.0 */
 export interface Operation {
@@ -142,6 +143,21 @@ export const ofApi = (
     }
   })
   return broken === undefined ? Result.succeed(operations) : Result.fail(broken)
+}
+
+/**
+ * One operation of a provider, `group.endpoint`, as its calls are protected: for `CallPolicy.explain`. `policy` is what a layer is given over the provider's. Throws a `RangeError` for an
+ * operation that the provider does not have, and for a policy that contradicts itself. @category constructors @since 0.1.0
+ */
+export const of = (provider: Any, path: string, policy: CallPolicy = {}): Operation => {
+  const written = CallPolicies.merge(provider.policy ?? {}, policy)
+  const operations = ofApi(provider.name, provider.api as HttpApi.Top, written)
+  if (Result.isFailure(operations)) throw new RangeError(`Operation.of: ${operations.failure.message}`)
+  const found = operations.success.get(path)
+  if (found !== undefined) return found
+  throw new RangeError(
+    `Operation.of: ${provider.name} has no ${path}; it has ${[...operations.success.keys()].join(", ")}`
+  )
 }
 
 /** An operation that no `HttpApi` declares. @category constructors @since 0.1.0 */

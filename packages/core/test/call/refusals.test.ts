@@ -3,6 +3,7 @@ import { Call, Health } from "@breakwater/core"
 import { Effect, Fiber, Random } from "effect"
 import { TestClock } from "effect/testing"
 import * as Acme from "../support/Acme.ts"
+import * as Credentials from "../support/Credentials.ts"
 import * as Fake from "../support/FakeTransport.ts"
 import { inScenario, outcome, run } from "../support/Scenario.ts"
 
@@ -115,6 +116,31 @@ describe("an open circuit (SAFE-6)", () => {
           retryAfter: 29_920
         })
         assert.strictEqual(transport.sent.length, 2)
+      })
+    )
+  )
+
+  it.effect("that opened while a call waited for its credential refuses it before the next wait", () =>
+    inScenario(
+      Effect.gen(function* () {
+        let asked = 0
+        const current = Effect.suspend(() =>
+          Effect.delay(Effect.succeed(Credentials.credential(1)), ++asked === 1 ? "10 millis" : "100 millis")
+        )
+        const acme = yield* Acme.connectTo(
+          Acme.variant({ rate: { limit: 1, window: "10 seconds", burst: 1 } }),
+          Fake.make([Fake.empty(500)]),
+          {
+            credential: { peek: () => undefined, current, refresh: undefined },
+            policy: { attempts: 1, breaker: { consecutiveFailures: 1 } }
+          }
+        )
+        yield* fork(Effect.exit(get(acme)))
+
+        assert.deepStrictEqual(yield* run(get(acme), "1 minute"), {
+          outcome: refused({ _tag: "CircuitOpen", retryAfter: 29_910 }),
+          took: 100
+        })
       })
     )
   )
@@ -490,6 +516,28 @@ describe("the rate budget (RATE-1)", () => {
           outcome: { value: order },
           took: 1000
         })
+      })
+    )
+  )
+
+  it.effect("is first come, first served: a call that costs little does not overtake one that costs much", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make([Fake.json(order)])
+        const acme = yield* Acme.connectTo(limited, transport)
+        yield* run(get(acme), 0)
+        yield* fork(acme.orders.replace({ params: { id: "o1" }, payload: { amount: 1 } }))
+        yield* fork(get(acme))
+        yield* TestClock.adjust("1 minute")
+
+        assert.deepStrictEqual(
+          transport.sent.map(({ at, method }) => [method, at]),
+          [
+            ["GET", 0],
+            ["PUT", 1000],
+            ["GET", 2000]
+          ]
+        )
       })
     )
   )
