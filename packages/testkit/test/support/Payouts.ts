@@ -1,0 +1,112 @@
+/** A provider with an operation of every safety, and bugs that can be planted into it. */
+import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import * as Auth from "@breakwater/core/Auth"
+import * as Client from "@breakwater/core/Client"
+import * as Provider from "@breakwater/core/Provider"
+import * as Safety from "@breakwater/core/Safety"
+import { type Conformance, Exchange, IdempotencyKeys, Ledger, SimulatedProvider } from "@breakwater/testkit"
+
+const keys = { header: "Idempotency-Key", window: "24 hours" } as const
+const Payout = Schema.Struct({ id: Schema.String })
+const payload = Schema.Struct({ cents: Schema.Int })
+
+class NoFunds extends Schema.TaggedError<NoFunds>()("NoFunds", {}, { httpApiStatus: 402 }) {}
+
+const api = HttpApi.make("payouts").add(
+  HttpApiGroup.make("payouts").add(
+    HttpApiEndpoint.get("get", "/payouts/:id", { params: { id: Schema.Int }, success: Payout }),
+    HttpApiEndpoint.put("replace", "/payouts/:id", { params: { id: Schema.Int }, payload, success: Payout }),
+    HttpApiEndpoint.post("create", "/payouts", { payload, success: Payout, error: NoFunds }).pipe(Safety.keyed(keys)),
+    HttpApiEndpoint.post("send", "/payouts/send", { payload, success: Payout }),
+    HttpApiEndpoint.post("search", "/payouts/search", { payload, success: Payout }).pipe(Safety.safe)
+  )
+)
+
+export const provider = Provider.make("payouts", {
+  api,
+  environments: { sandbox: "https://sandbox.payouts.test", production: "https://api.payouts.test" },
+  auth: Auth.bearer(),
+  version: { header: "Payouts-Version", value: "3" }
+})
+
+export class Payouts extends Context.Service<Payouts, Client.Of<typeof provider>>()("test/Payouts") {}
+
+/** What a client does wrong on its way out. */
+const through = (change: (client: HttpClient.HttpClient) => HttpClient.HttpClient) =>
+  Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, change))
+
+export const layer = Client.layer(Payouts, provider, { credential: Redacted.make("key-of-a-test") })
+
+/** The key is lost between the client and the wire. */
+export const layerWithoutKey = Layer.provide(
+  layer,
+  through(HttpClient.mapRequest((request) => HttpClientRequest.removeHeader(request, keys.header)))
+)
+
+/** Something below the client sends again what has failed. */
+export const layerThatResends = Layer.provide(layer, through(HttpClient.retry({ times: 1 })))
+
+/** Bugs of a simulated provider. */
+export interface Bugs {
+  /** It takes no notice of idempotency keys. */
+  readonly replays?: boolean
+  /** It says that a request was carried out because its key is known. */
+  readonly forgets?: boolean
+  /** Its search pays. */
+  readonly searchPays?: boolean
+  /** Replacing pays anew each time. */
+  readonly replaceAdds?: boolean
+  /** It writes everything down twice. */
+  readonly recordsTwice?: boolean
+  /** It writes nothing down. */
+  readonly recordsNothing?: boolean
+}
+
+/** A key that is known is good enough for it. */
+const forgetful = (): SimulatedProvider.Part => {
+  const known = new Set<string>()
+  return (next) => (request) =>
+    Effect.suspend(() => {
+      const key = request.headers[keys.header.toLowerCase()]
+      if (key === undefined || !known.has(key)) {
+        if (key !== undefined) known.add(key)
+        return next(request)
+      }
+      return Effect.succeed(Exchange.json(200, { id: "p" }))
+    })
+}
+
+export const simulated = (bugs: Bugs = {}) =>
+  Effect.suspend(() => {
+    const ledger = new Ledger()
+    const pay = (cents: number, id = `p${ledger.entries.length}`) => {
+      if (bugs.recordsNothing !== true) ledger.record({ kind: "payout", amount: cents, ids: { payout: id } })
+      if (bugs.recordsTwice === true) ledger.record({ kind: "fee" })
+      return { id }
+    }
+    const handlers = HttpApiBuilder.group(api, "payouts", (handlers) =>
+      handlers
+        .handle("get", ({ params }) => Effect.succeed({ id: String(params.id) }))
+        .handle("replace", ({ params, payload }) =>
+          Effect.sync(() => pay(payload.cents, bugs.replaceAdds === true ? undefined : String(params.id)))
+        )
+        .handle("create", ({ payload }) =>
+          payload.cents === 13 ? Effect.fail(new NoFunds()) : Effect.sync(() => pay(payload.cents))
+        )
+        .handle("send", ({ payload }) => Effect.sync(() => pay(payload.cents)))
+        .handle("search", ({ payload }) =>
+          Effect.sync(() => (bugs.searchPays === true ? pay(payload.cents) : { id: "none" }))
+        )
+    )
+    const part = bugs.forgets === true ? forgetful() : IdempotencyKeys.make(keys)
+    return SimulatedProvider.make({ provider, handlers, ledger, parts: bugs.replays === true ? [] : [part] })
+  })
+
+/** The suite, with nothing said beyond what it needs. */
+export const suite = { provider, service: Payouts, layer, simulated: simulated() }
+
+/** Each operation and rule that a report has broken, once. */
+export const broken = ({ violations }: Conformance.Report) =>
+  [...new Set(violations.map(({ operation, rule }) => `${operation}: ${rule}`))].toSorted()
