@@ -291,20 +291,31 @@ export interface SuiteOptions<I, C, E> extends Options<I, C, E> {
   readonly onReport?: ((report: Report) => void) | undefined
 }
 
+/** Vitest's `it`, or what is called alike; without `skip`, what is not exercised stands in the report only. @category models @since 0.1.0 */
+export type Runner = Register & { readonly skip?: Register | undefined }
+
+const nothing = (): void => undefined
+
 /**
- * Registers one test for each operation and fault, by Vitest's `it` or one that is called alike. Throws a `ConformanceError` at once for an operation, an error or a fault that
- * there is not. @category running @since 0.1.0
+ * Registers one test for each operation and fault. What is not exercised, an operation that was left out or a declared error without a request, is a test that is skipped. Throws
+ * a `ConformanceError` at once for an operation, an error or a fault that there is not. @category running @since 0.1.0
  */
-export const suite = <I, C, E>(it: Register, options: SuiteOptions<I, C, E>): void => {
+export const suite = <I, C, E>(it: Runner, options: SuiteOptions<I, C, E>): void => {
   const progress = new Progress(erased(options))
   for (const subject of progress.tried) {
     const name = `${subject.path} (${subject.operation.safety})`
+    const errors = subject.options.errors ?? {}
     it(`${name}: works with nothing wrong`, () => passed(progress.undisturbed(subject)))
-    if (subject.options.errors !== undefined)
+    if (Object.keys(errors).length > 0)
       it(`${name}: ends with the errors it declares`, () => progress.declared(subject))
     for (const [fault, strikes] of progress.strikes) {
       it(`${name}: ${fault}`, () => passed(progress.struck(subject, strikes)))
     }
+    for (const tag of subject.declared) {
+      if (!(tag in errors)) it.skip?.(`${name}: no request for its error ${tag}`, nothing)
+    }
   }
-  it("the whole is told", () => options.onReport?.(progress.report()))
+  for (const path of progress.skipped) it.skip?.(`${path}: left out`, nothing)
+  const { onReport } = options
+  if (onReport !== undefined) it("the whole is told", () => onReport(progress.report()))
 }

@@ -5,7 +5,7 @@
 import * as ErrorTable from "@breakwater/core/ErrorTable"
 import type { ErrorTable as Table } from "@breakwater/core/ErrorTable"
 import type { HttpClientRequest } from "@breakwater/core/Platform"
-import { Headers } from "@breakwater/core/Platform"
+import { Headers, UrlParams } from "@breakwater/core/Platform"
 import type * as Provider from "@breakwater/core/Provider"
 import { isProviderError } from "@breakwater/core/ProviderError"
 import * as Cause from "effect/Cause"
@@ -168,8 +168,8 @@ const headers = (provider: Provider.Any, subject: Subject, seen: Observed, call:
     return wrong === undefined ? [] : [violation("headers", `${name} is "${wrong}", not "${wanted}"`)]
   })
 
-const bytesOf = ({ body, method, url }: HttpClientRequest.HttpClientRequest): string =>
-  `${method} ${url} ${body._tag === "Uint8Array" ? body.body.join(",") : body._tag}`
+const bytesOf = ({ body, method, url, urlParams }: HttpClientRequest.HttpClientRequest): string =>
+  `${method} ${url}?${UrlParams.toString(urlParams)} ${body._tag === "Uint8Array" ? body.body.join(",") : body._tag}`
 
 const sameRequest = (call: Called): ReadonlyArray<Violation> => {
   const requests = new Set(call.sent.map((request) => `${bytesOf(request)} ${header(request, "x-request-id") ?? ""}`))

@@ -204,5 +204,7 @@ export const run = (options: AnyOptions, subject: Subject, sample: Sample<unknow
   const defect = Cause.squash(outcome.exit.cause)
   if (defect instanceof ConformanceError)
     throw new ConformanceError(`${options.provider.name}.${subject.path}: ${defect.message}`)
-  throw new ConformanceError(`${options.provider.name}.${subject.path} cannot be tried: ${String(defect)}`)
+  throw new ConformanceError(
+    `${options.provider.name}.${subject.path} cannot be tried: ${Predicate.isError(defect) ? defect.message : String(defect)}`
+  )
 }

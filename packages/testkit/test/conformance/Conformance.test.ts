@@ -1,9 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
+import * as Client from "@breakwater/core/Client"
+import { RetryableError } from "@breakwater/core/ProviderError"
 import { Conformance, Fault } from "@breakwater/testkit"
 import * as Payouts from "../support/Payouts.ts"
 
 const { broken, suite } = Payouts
+
+/** What an error says that is not so. */
+interface Change {
+  readonly attempts?: number
+  readonly correlationId?: string
+  readonly excerpt?: string
+  readonly sent?: "no"
+}
 
 /** What is thrown, in its own words. */
 const refusal = (run: () => unknown): string => {
@@ -82,6 +92,62 @@ describe("Conformance.check", () => {
     assert.strictEqual(
       report.violations[0]?.message,
       "the error shows what is secret in the request: operations.secrets"
+    )
+  })
+
+  it("finds attempts of which each is another request", () => {
+    const report = Conformance.check({ ...one(["refused"]), layer: Payouts.layerThatVaries })
+
+    assert.include(broken(report), "payouts.create: same request")
+  })
+
+  it("finds a call that never ends", () => {
+    const report = Conformance.check({ ...one(["blackhole", "refused"]), layer: Payouts.layerThatHangs })
+
+    assert.deepStrictEqual(
+      [...new Set(report.violations.map(({ fault, rule }) => `${fault}: ${rule}`))],
+      ["blackhole: ends"]
+    )
+    assert.strictEqual(report.violations[0]?.message, "it hangs: nothing is left that could wake it")
+  })
+
+  it("finds an error of no known class, and one that says what is not so", () => {
+    const saying = (say: (error: RetryableError) => unknown, fault = "lost response") =>
+      broken(
+        Conformance.check({
+          ...one([fault]),
+          layer: Payouts.layerThatSays((error) => (error instanceof RetryableError ? say(error) : error))
+        })
+      )
+    const anew = (error: RetryableError, change: Change) => {
+      const { attempts, connection, correlationId, elapsed, operation, provider, reason, sent } = error
+      const fields = { attempts, connection, correlationId, elapsed, operation, provider, reason, sent }
+      return new RetryableError({ ...fields, ...change })
+    }
+
+    assert.deepStrictEqual(
+      saying(() => "oops"),
+      ["payouts.create: error class"]
+    )
+    assert.deepStrictEqual(
+      saying((error) => anew(error, { correlationId: "another" })),
+      ["payouts.create: error context"]
+    )
+    assert.deepStrictEqual(
+      saying((error) => anew(error, { attempts: 0 })),
+      ["payouts.create: error context"]
+    )
+    assert.deepStrictEqual(
+      saying((error) => anew(error, { excerpt: "with key-of-a-test" })),
+      ["payouts.create: no secret"]
+    )
+    assert.deepStrictEqual(
+      saying((error) => anew(error, { sent: "no" })),
+      ["payouts.create: nothing sent"]
+    )
+    assert.deepStrictEqual(
+      saying((error) => anew(error, { sent: "no" }), "refused"),
+      []
     )
   })
 
@@ -172,6 +238,10 @@ describe("misuse of Conformance", () => {
   })
 
   it("names an operation of which no request succeeds", () => {
+    assert.match(
+      refusal(() => Conformance.check({ ...one([]), simulated: Payouts.simulated({ knowsNone: true }) })),
+      /^payouts\.payouts\.get: no request made from its schemas succeeds \(the last, \{"params":\{"id":-?\d+\}\} ends with FatalError \(NotFound\).*\): give one, as operations\["payouts\.get"\]\.request$/u
+    )
     assert.strictEqual(
       said({ "payouts.create": { request: { payload: { cents: 13 } } } }),
       'payouts.payouts.create: its request must succeed with nothing wrong: {"payload":{"cents":13}} ends with NoFunds'
@@ -183,7 +253,36 @@ describe("misuse of Conformance", () => {
   })
 })
 
+describe("what cannot be simulated", () => {
+  it("is told by file and line, where it is real time", () => {
+    assert.match(
+      refusal(() => Conformance.check({ ...one([]), layer: Payouts.layerThatLeaves })),
+      /^payouts\.payouts\.get: with nothing wrong, it leaves the simulation by .*Payouts\.ts:\d+/u
+    )
+  })
+
+  it("is a client that is not built", () => {
+    const layer = Client.layer(Payouts.Payouts, Payouts.provider, { credential: Redacted.make("") })
+
+    assert.strictEqual(
+      refusal(() => Conformance.check({ ...one([]), layer })),
+      "payouts.payouts.get cannot be tried: connection to payouts: credential must not be empty"
+    )
+  })
+})
+
 describe("Conformance.suite", () => {
+  it("skips what is not exercised", () => {
+    const skipped: Array<string> = []
+    const it = Object.assign(() => undefined, { skip: (name: string) => void skipped.push(name) })
+    Conformance.suite(it, { ...suite, operations: { "payouts.get": "skip" } })
+
+    assert.deepStrictEqual(skipped, [
+      "payouts.create (keyed): no request for its error NoFunds",
+      "payouts.get: left out"
+    ])
+  })
+
   it("registers a test for each operation and fault, which fails by the rules that are broken", () => {
     const tests = new Map<string, () => void | Promise<void>>()
     let told = ""

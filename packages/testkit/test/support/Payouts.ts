@@ -1,6 +1,6 @@
 /** A provider with an operation of every safety, and bugs that can be planted into it. */
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
-import { HttpClient, HttpClientRequest } from "effect/http"
+import { HttpClient, HttpClientRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import * as Auth from "@breakwater/core/Auth"
 import * as Client from "@breakwater/core/Client"
@@ -45,6 +45,46 @@ export const layerWithoutKey = Layer.provide(
   through(HttpClient.mapRequest((request) => HttpClientRequest.removeHeader(request, keys.header)))
 )
 
+/** No attempt is like the one before. */
+export const layerThatVaries = Layer.unwrap(
+  Effect.sync(() => {
+    let count = 0
+    const varied = HttpClient.mapRequest((request) => HttpClientRequest.appendUrlParam(request, "n", String(count++)))
+    return Layer.provide(layer, through(varied))
+  })
+)
+
+/** What has begun to wait cannot be stopped. */
+export const layerThatHangs = Layer.provide(
+  layer,
+  through(HttpClient.transform((exchange) => Effect.uninterruptible(exchange)))
+)
+
+/** It waits for real time. */
+export const layerThatLeaves = Layer.provide(
+  layer,
+  through(
+    HttpClient.transform((exchange) =>
+      Effect.andThen(
+        Effect.promise(() => new Promise((resolve) => void setTimeout(resolve, 1))),
+        exchange
+      )
+    )
+  )
+)
+
+/** The app's own service puts something else in the place of an error of `create`. */
+export const layerThatSays = (say: (error: unknown) => unknown) =>
+  Layer.effect(
+    Payouts,
+    Effect.map(Payouts, ({ payouts }) => ({
+      payouts: {
+        ...payouts,
+        create: ((request: never) => Effect.mapError(payouts.create(request), say)) as typeof payouts.create
+      }
+    }))
+  ).pipe(Layer.provide(layer))
+
 /** Something below the client sends again what has failed. */
 export const layerThatResends = Layer.provide(layer, through(HttpClient.retry({ times: 1 })))
 
@@ -54,6 +94,8 @@ export interface Bugs {
   readonly replays?: boolean
   /** It says that a request was carried out because its key is known. */
   readonly forgets?: boolean
+  /** It knows no payout. */
+  readonly knowsNone?: boolean
   /** Its search pays. */
   readonly searchPays?: boolean
   /** Replacing pays anew each time. */
@@ -88,7 +130,11 @@ export const simulated = (bugs: Bugs = {}) =>
     }
     const handlers = HttpApiBuilder.group(api, "payouts", (handlers) =>
       handlers
-        .handle("get", ({ params }) => Effect.succeed({ id: String(params.id) }))
+        .handle("get", ({ params }) =>
+          Effect.succeed(
+            bugs.knowsNone === true ? HttpServerResponse.empty({ status: 404 }) : { id: String(params.id) }
+          )
+        )
         .handle("replace", ({ params, payload }) =>
           Effect.sync(() => pay(payload.cents, bugs.replaceAdds === true ? undefined : String(params.id)))
         )
