@@ -225,12 +225,15 @@ const outcomeKnown = (subject: Subject, call: Called): ReadonlyArray<Violation> 
     : []
 }
 
-/** Whether the client was told, by its own error, that nothing was done. */
-const saidNothingDone = (call: Called): string | undefined => {
+/** What told the client that nothing was done. */
+const saidNothingDone = (subject: Subject, call: Called): string | undefined => {
   const error = errorOf(call)
-  if (!isProviderError(error)) return undefined
-  if (error._tag === "RetryableError" && error.sent === "no") return 'RetryableError with sent: "no"'
-  return error._tag === "FatalError" ? `FatalError (${error.reason._tag})` : undefined
+  if (isProviderError(error)) {
+    if (error._tag === "RetryableError" && error.sent === "no") return 'RetryableError with sent: "no"'
+    return error._tag === "FatalError" ? `FatalError (${error.reason._tag})` : undefined
+  }
+  const outcome = outcomeOf(call)
+  return subject.declared.includes(outcome) ? `${outcome}, which it declares` : undefined
 }
 
 const tooMuch = (
@@ -254,7 +257,7 @@ const ledger = (subject: Subject, usual: number, seen: Observed): ReadonlyArray<
   if (subject.options.counts === "nothing") return []
   const work = workOf(subject, seen.call.entries)
   const more = tooMuch(subject, work, usual, seen.call.sent.length)
-  const denied = isWrite(subject) && work.length > 0 ? saidNothingDone(seen.call) : undefined
+  const denied = isWrite(subject) && work.length > 0 ? saidNothingDone(subject, seen.call) : undefined
   const lost = Exit.isSuccess(seen.call.exit) && work.length < usual
   return [
     ...more,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import * as Client from "@breakwater/core/Client"
-import { RetryableError } from "@breakwater/core/ProviderError"
+import { OutcomeUnknown, RetryableError } from "@breakwater/core/ProviderError"
 import { Conformance, Fault } from "@breakwater/testkit"
 import * as Payouts from "../support/Payouts.ts"
 
@@ -37,7 +37,7 @@ describe("Conformance.check", () => {
 
     assert.deepStrictEqual(report.violations, [])
     assert.deepStrictEqual(report.notExercised, [])
-    assert.strictEqual(report.cases.length, 5 * (1 + Conformance.faults.length + 2))
+    assert.strictEqual(report.cases.length, 5 * (1 + Conformance.faults.length + 2) + 1)
   })
 
   it("finds double work on a replay", () => {
@@ -82,6 +82,19 @@ describe("Conformance.check", () => {
     assert.strictEqual(crash.violations[0]?.message, "it succeeded, and the ledger has nothing")
   })
 
+  it("finds work that was done and refused", () => {
+    const report = Conformance.check({
+      ...one([]),
+      simulated: Payouts.simulated({ paysAndRefuses: true }),
+      operations: { "payouts.create": { errors: { NoFunds: { payload: { cents: 13 } } } } }
+    })
+
+    assert.deepStrictEqual(
+      report.violations.map(({ fault, message, rule }) => [fault, rule, message]),
+      [["its error NoFunds", "nothing sent", "it ended with NoFunds, which it declares, and did payout of 13 (p0)"]]
+    )
+  })
+
   it("finds a secret that an error shows", () => {
     const report = Conformance.check({
       ...one([]),
@@ -119,27 +132,32 @@ describe("Conformance.check", () => {
           layer: Payouts.layerThatSays((error) => (error instanceof RetryableError ? say(error) : error))
         })
       )
-    const anew = (error: RetryableError, change: Change) => {
-      const { attempts, connection, correlationId, elapsed, operation, provider, reason, sent } = error
-      const fields = { attempts, connection, correlationId, elapsed, operation, provider, reason, sent }
-      return new RetryableError({ ...fields, ...change })
+    const fieldsOf = (error: RetryableError) => {
+      const { attempts, connection, correlationId, elapsed, operation, provider, reason } = error
+      return { attempts, connection, correlationId, elapsed, operation, provider, reason }
     }
+    const anew = (error: RetryableError, change: Change) =>
+      new RetryableError({ ...fieldsOf(error), sent: error.sent, ...change })
 
     assert.deepStrictEqual(
       saying(() => "oops"),
-      ["payouts.create: error class"]
+      ["payouts.create: error class", "payouts.get: error class"]
+    )
+    assert.deepStrictEqual(
+      saying((error) => new OutcomeUnknown({ ...fieldsOf(error), firstSentAt: 0 })),
+      ["payouts.get: outcome known"]
     )
     assert.deepStrictEqual(
       saying((error) => anew(error, { correlationId: "another" })),
-      ["payouts.create: error context"]
+      ["payouts.create: error context", "payouts.get: error context"]
     )
     assert.deepStrictEqual(
       saying((error) => anew(error, { attempts: 0 })),
-      ["payouts.create: error context"]
+      ["payouts.create: error context", "payouts.get: error context"]
     )
     assert.deepStrictEqual(
       saying((error) => anew(error, { excerpt: "with key-of-a-test" })),
-      ["payouts.create: no secret"]
+      ["payouts.create: no secret", "payouts.get: no secret"]
     )
     assert.deepStrictEqual(
       saying((error) => anew(error, { sent: "no" })),
@@ -161,6 +179,9 @@ describe("Conformance.check", () => {
     })
 
     assert.deepStrictEqual(report.violations, [])
+    assert.deepStrictEqual(report.notExercised.slice(0, 1), [
+      "payouts.send: one call leaves nothing in the ledger, so its work is not judged"
+    ])
   })
 
   it("says what it did not exercise", () => {
@@ -174,6 +195,18 @@ describe("Conformance.check", () => {
 })
 
 describe("misuse of Conformance", () => {
+  it("does not compile, where types can tell", () => {
+    const check = (
+      operations: Parameters<typeof Conformance.check<never, typeof Payouts.Payouts.Service, never>>[0]["operations"]
+    ) => assert.isDefined(operations)
+
+    // @ts-expect-error no such operation
+    check({ "payouts.pay": {} })
+    // @ts-expect-error cents is a number
+    check({ "payouts.create": { request: { payload: { cents: "5" } } } })
+    check({ "payouts.create": { request: { payload: { cents: 5 } } }, "payouts.get": "skip" })
+  })
+
   const said = (operations: object) => refusal(() => Conformance.check({ ...one([]), operations }))
 
   it("names an operation that is not declared", () => {

@@ -73,13 +73,14 @@ export const layerThatLeaves = Layer.provide(
   )
 )
 
-/** The app's own service puts something else in the place of an error of `create`. */
+/** The app's own service puts something else in the place of an error of `create` or `get`. */
 export const layerThatSays = (say: (error: unknown) => unknown) =>
   Layer.effect(
     Payouts,
     Effect.map(Payouts, ({ payouts }) => ({
       payouts: {
         ...payouts,
+        get: ((request: never) => Effect.mapError(payouts.get(request), say)) as typeof payouts.get,
         create: ((request: never) => Effect.mapError(payouts.create(request), say)) as typeof payouts.create
       }
     }))
@@ -94,6 +95,8 @@ export interface Bugs {
   readonly replays?: boolean
   /** It says that a request was carried out because its key is known. */
   readonly forgets?: boolean
+  /** It pays what it refuses. */
+  readonly paysAndRefuses?: boolean
   /** It knows no payout. */
   readonly knowsNone?: boolean
   /** Its search pays. */
@@ -139,7 +142,12 @@ export const simulated = (bugs: Bugs = {}) =>
           Effect.sync(() => pay(payload.cents, bugs.replaceAdds === true ? undefined : String(params.id)))
         )
         .handle("create", ({ payload }) =>
-          payload.cents === 13 ? Effect.fail(new NoFunds()) : Effect.sync(() => pay(payload.cents))
+          payload.cents === 13
+            ? Effect.andThen(
+                Effect.sync(() => (bugs.paysAndRefuses === true ? pay(13) : undefined)),
+                Effect.fail(new NoFunds())
+              )
+            : Effect.sync(() => pay(payload.cents))
         )
         .handle("send", ({ payload }) => Effect.sync(() => pay(payload.cents)))
         .handle("search", ({ payload }) =>
