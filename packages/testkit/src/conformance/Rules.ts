@@ -25,8 +25,6 @@ import type { Called, Observed, Strike } from "./Trial.ts"
 export type Rule =
   /** Every call ends. */
   | "ends"
-  /** Without a fault it succeeds, and a write leaves one unit of work. */
-  | "works"
   /** An error is a declared one, or one of the three classes. */
   | "error class"
   /** An error says who, what, how often and under which id. */

@@ -54,11 +54,19 @@ describe("Conformance.check", () => {
     assert.match(report.violations.at(-1)?.message ?? "", /it is marked safe, and did payout .*Safety\.keyed/u)
   })
 
-  it("finds a key that does not go out", () => {
-    const report = Conformance.check({ ...one(["refused"]), layer: Payouts.layerWithoutKey })
+  it("finds a key that does not go out, or another one", () => {
+    const said = (name: string, value?: string) =>
+      Conformance.check({ ...one(["refused"]), layer: Payouts.layerWithHeader(name, value) }).violations.flatMap(
+        ({ fault, message, operation, rule }) => (fault === "refused" ? [[operation, rule, message]] : [])
+      )
+    const everywhere = (message: string) =>
+      ["get", "replace", "create", "send", "search"].map((name) => [`payouts.${name}`, "headers", message])
 
-    assert.deepStrictEqual(broken(report), ["payouts.create: headers"])
-    assert.strictEqual(report.violations[0]?.message, "request 1 has no Idempotency-Key")
+    assert.deepStrictEqual(said("Idempotency-Key"), [["payouts.create", "headers", "request 1 has no Idempotency-Key"]])
+    assert.deepStrictEqual(said("Payouts-Version"), everywhere("request 1 has no Payouts-Version"))
+    assert.deepStrictEqual(said("Payouts-Version", "2"), everywhere('Payouts-Version is "2", not "3"'))
+    assert.deepStrictEqual(said("User-Agent"), everywhere("request 1 has no user-agent"))
+    assert.deepStrictEqual(said("X-Request-ID"), everywhere("request 1 has no x-request-id"))
   })
 
   it("finds an unsafe request that is sent again", () => {

@@ -39,11 +39,18 @@ const through = (change: (client: HttpClient.HttpClient) => HttpClient.HttpClien
 
 export const layer = Client.layer(Payouts, provider, { credential: Redacted.make("key-of-a-test") })
 
-/** The key is lost between the client and the wire. */
-export const layerWithoutKey = Layer.provide(
-  layer,
-  through(HttpClient.mapRequest((request) => HttpClientRequest.removeHeader(request, keys.header)))
-)
+/** A header is lost, or another, between the client and the wire. */
+export const layerWithHeader = (name: string, value: string | undefined) =>
+  Layer.provide(
+    layer,
+    through(
+      HttpClient.mapRequest((request) =>
+        value === undefined
+          ? HttpClientRequest.removeHeader(request, name)
+          : HttpClientRequest.setHeader(request, name, value)
+      )
+    )
+  )
 
 /** No attempt is like the one before. */
 export const layerThatVaries = Layer.unwrap(
