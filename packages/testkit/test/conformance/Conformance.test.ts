@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import * as Client from "@breakwater/core/Client"
-import { OutcomeUnknown, RetryableError } from "@breakwater/core/ProviderError"
+import { FatalError, OutcomeUnknown, type ProviderError, RetryableError } from "@breakwater/core/ProviderError"
 import { Conformance, Fault } from "@breakwater/testkit"
 import * as Payouts from "../support/Payouts.ts"
 
@@ -13,6 +13,11 @@ interface Change {
   readonly correlationId?: string
   readonly excerpt?: string
   readonly sent?: "no"
+}
+
+const fieldsOf = (error: ProviderError) => {
+  const { attempts, connection, correlationId, elapsed, operation, provider } = error
+  return { attempts, connection, correlationId, elapsed, operation, provider }
 }
 
 /** What is thrown, in its own words. */
@@ -122,6 +127,20 @@ describe("Conformance.check", () => {
     assert.include(broken(report), "payouts.create: same request")
   })
 
+  it("finds what the provider's own declaration calls secret", () => {
+    const check = (excerpt: string) =>
+      Conformance.check({
+        ...one(["status 404"]),
+        operations: { "payouts.create": { request: { payload: { cents: 5, memo: "for the ransom" } } } },
+        layer: Payouts.layerThatSays((error) =>
+          error instanceof FatalError ? new FatalError({ ...fieldsOf(error), reason: error.reason, excerpt }) : error
+        )
+      }).violations.map(({ message }) => message)
+
+    assert.deepStrictEqual(check("for the money"), [])
+    assert.deepStrictEqual(check("for the ransom")[0], "the error shows what is secret in the request: field memo")
+  })
+
   it("finds a call that never ends", () => {
     const report = Conformance.check({ ...one(["blackhole", "refused"]), layer: Payouts.layerThatHangs })
 
@@ -140,19 +159,15 @@ describe("Conformance.check", () => {
           layer: Payouts.layerThatSays((error) => (error instanceof RetryableError ? say(error) : error))
         })
       )
-    const fieldsOf = (error: RetryableError) => {
-      const { attempts, connection, correlationId, elapsed, operation, provider, reason } = error
-      return { attempts, connection, correlationId, elapsed, operation, provider, reason }
-    }
     const anew = (error: RetryableError, change: Change) =>
-      new RetryableError({ ...fieldsOf(error), sent: error.sent, ...change })
+      new RetryableError({ ...fieldsOf(error), reason: error.reason, sent: error.sent, ...change })
 
     assert.deepStrictEqual(
       saying(() => "oops"),
       ["payouts.create: error class", "payouts.get: error class"]
     )
     assert.deepStrictEqual(
-      saying((error) => new OutcomeUnknown({ ...fieldsOf(error), firstSentAt: 0 })),
+      saying((error) => new OutcomeUnknown({ ...fieldsOf(error), reason: error.reason, firstSentAt: 0 })),
       ["payouts.get: outcome known"]
     )
     assert.deepStrictEqual(

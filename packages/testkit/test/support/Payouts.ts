@@ -10,7 +10,7 @@ import { type Conformance, Exchange, IdempotencyKeys, Ledger, SimulatedProvider 
 
 const keys = { header: "Idempotency-Key", window: "24 hours" } as const
 const Payout = Schema.Struct({ id: Schema.String })
-const payload = Schema.Struct({ cents: Schema.Int })
+const payload = Schema.Struct({ cents: Schema.Int, memo: Schema.optionalKey(Schema.String) })
 
 class NoFunds extends Schema.TaggedError<NoFunds>()("NoFunds", {}, { httpApiStatus: 402 }) {}
 
@@ -28,7 +28,8 @@ export const provider = Provider.make("payouts", {
   api,
   environments: { sandbox: "https://sandbox.payouts.test", production: "https://api.payouts.test" },
   auth: Auth.bearer(),
-  version: { header: "Payouts-Version", value: "3" }
+  version: { header: "Payouts-Version", value: "3" },
+  redaction: { fields: ["memo"] }
 })
 
 export class Payouts extends Context.Service<Payouts, Client.Of<typeof provider>>()("test/Payouts") {}
