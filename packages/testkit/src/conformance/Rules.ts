@@ -139,7 +139,7 @@ const noSecret = (provider: Provider.Any, subject: Subject, seen: Observed, call
     ...(subject.options.secrets ?? []).map((secret) => ({ where: "operations.secrets", secret }))
   ]
   return secrets
-    .filter(({ secret }) => text.includes(secret))
+    .filter(({ secret }) => Secrets.isIn(text, secret))
     .map(({ where }) => violation("no secret", `the error shows what is secret in the request: ${where}`))
 }
 

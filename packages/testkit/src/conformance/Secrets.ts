@@ -46,11 +46,22 @@ export const inFields = (request: unknown, names: ReadonlyArray<string>, depth =
     .filter(longEnough)
 }
 
-/** An error as a log could have it: its fields, its message, its stack, and those of its causes. @category accessors @since 0.1.0 */
-export const everythingOf = (error: unknown, depth = 0): string => {
-  if (!Predicate.isObject(error) || depth > 4) return Formatter.format(error)
-  const shown = [Formatter.format(error), Formatter.formatJson(error), Formatter.formatJson(Object.entries(error))]
-  if (Predicate.isError(error)) shown.push(error.message, error.stack ?? "")
-  if ("cause" in error) shown.push(everythingOf(error.cause, depth + 1))
-  return shown.join("\n")
+/** Every text that can be reached from a value, as it is: within JSON it would be written otherwise. */
+const textsOf = (value: unknown, seen: Set<object>): ReadonlyArray<string> => {
+  if (!Predicate.isObjectOrArray(value)) return [String(value)]
+  if (seen.has(value)) return []
+  seen.add(value)
+  const own = Object.getOwnPropertyNames(value).flatMap((name) => [name, ...textsOf(Reflect.get(value, name), seen)])
+  return Predicate.isError(value) ? [value.message, ...own] : own
+}
+
+/** Everything that an error shows: its fields, its message, its stack, those of its causes, and what a log would make of it. @category accessors @since 0.1.0 */
+export const everythingOf = (error: unknown): string =>
+  [...textsOf(error, new Set()), Formatter.format(error), Formatter.formatJson(error)].join("\n")
+
+/** Whether a text has a secret in it: as it is, as JSON writes it, or percent-encoded. @category guards @since 0.1.0 */
+export const isIn = (text: string, secret: string): boolean => {
+  const inJson = JSON.stringify(secret).slice(1, -1)
+  const encoded = encodeURIComponent(secret.replaceAll(/\p{Surrogate}/gu, "\ufffd"))
+  return [secret, inJson, encoded].some((spelling) => text.includes(spelling))
 }

@@ -43,7 +43,7 @@ describe("Conformance.check", () => {
     assert.deepStrictEqual(report.violations, [])
     assert.deepStrictEqual(report.notExercised, [])
     assert.strictEqual(report.cases.length, 5 * (1 + Conformance.faults.length + 2) + 1)
-  })
+  }, 30_000)
 
   it("finds double work on a replay", () => {
     const report = Conformance.check({ ...one(["lost response"]), simulated: Payouts.simulated({ replays: true }) })
@@ -131,14 +131,15 @@ describe("Conformance.check", () => {
     const check = (excerpt: string) =>
       Conformance.check({
         ...one(["status 404"]),
-        operations: { "payouts.create": { request: { payload: { cents: 5, memo: "for the ransom" } } } },
+        operations: { "payouts.create": { request: { payload: { cents: 5, memo: 'for "the" ransom' } } } },
         layer: Payouts.layerThatSays((error) =>
           error instanceof FatalError ? new FatalError({ ...fieldsOf(error), reason: error.reason, excerpt }) : error
         )
       }).violations.map(({ message }) => message)
 
     assert.deepStrictEqual(check("for the money"), [])
-    assert.deepStrictEqual(check("for the ransom")[0], "the error shows what is secret in the request: field memo")
+    for (const excerpt of ['for "the" ransom', String.raw`{"memo":"for \"the\" ransom"}`, "?for%20%22the%22%20ransom"])
+      assert.strictEqual(check(excerpt)[0], "the error shows what is secret in the request: field memo")
   })
 
   it("finds a call that never ends", () => {
