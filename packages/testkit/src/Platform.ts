@@ -3,6 +3,7 @@
  * are in `@breakwater/core/Platform`.
  * @internal
  */
+export * as Arbitrary from "effect/Arbitrary"
 export { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 export * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 export * as HttpRouter from "effect/http/HttpRouter"

@@ -1,11 +1,11 @@
 /**
  * Plans at random, and inputs by Effect's `Arbitrary`: inputs outside, plans inside. @since 0.1.0
  */
-import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import type { Case, Inputs } from "../Case.ts"
 import { hashOfNumber } from "../kernel/Draw.ts"
 import type { Random } from "../Mode.ts"
+import { Arbitrary } from "../Platform.ts"
 import type { Problem } from "./Judge.ts"
 import type { Outcome } from "./Outcome.ts"
 import * as Outcomes from "./Outcome.ts"
