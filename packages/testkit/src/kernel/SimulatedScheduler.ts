@@ -6,6 +6,8 @@ import type * as Scheduler from "effect/Scheduler"
 import type { Decisions } from "./Decisions.ts"
 import type { External } from "./External.ts"
 import { FiberRecord } from "./FiberRecord.ts"
+import { CurrentLife } from "./Life.ts"
+import type { Task } from "./ReadyQueue.ts"
 import { ReadyQueue } from "./ReadyQueue.ts"
 
 /**
@@ -31,6 +33,8 @@ export interface Options {
   readonly external: External | undefined
   /** A fiber was resumed from outside that had not begun any work there. */
   readonly onOutside: (record: FiberRecord) => void
+  /** Whether the plan kills the process of a fiber before its next operation. */
+  readonly kills: (fiber: AnyFiber, record: FiberRecord) => boolean
 }
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -70,6 +74,7 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     if (!this.inside) return this.isOutside(record)
     this.options.external?.goOn(record)
     if (++this.operations > this.options.maxSteps || this.stopped) return true
+    if (record.life !== undefined && (record.isAbandoned || this.options.kills(fiber, record))) return true
     const { currentOpCount } = fiber
     if (currentOpCount >= fiber.cache.maxOpsBeforeYield) return true
     if (this.options.preemption !== "every-op" || currentOpCount < firstOperation) return false
@@ -81,9 +86,14 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     const owner = fiber === undefined ? this.current : (this.records.get(fiber) ?? this.current)
     return {
       scheduleTask: (run, priority) =>
-        this.inside ? this.ready.push({ run, owner }, priority) : this.options.external?.end({ run, owner }),
+        this.inside ? this.push({ run, owner }, priority) : this.options.external?.end({ run, owner }),
       flush: () => this.enter(() => this.drain())
     }
+  }
+
+  /** Makes a task ready, unless its fiber was abandoned. */
+  push(task: Task, priority?: number): void {
+    if (!task.owner.isAbandoned) this.ready.push(task, priority)
   }
 
   /** Runs `body` as a part of the simulation. */
@@ -128,10 +138,17 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
   private recordOf(fiber: AnyFiber): FiberRecord {
     const known = this.records.get(fiber)
     if (known !== undefined) return known
-    const record = this.isFirst ? this.current : this.current.fork()
+    const record = this.isFirst ? this.current : this.newRecord(fiber)
     this.isFirst = false
     this.records.set(fiber, record)
     return record
+  }
+
+  private newRecord(fiber: AnyFiber): FiberRecord {
+    const life = fiber.getRef(CurrentLife)
+    if (life === undefined || life.begun) return this.current.fork(life)
+    life.begun = true
+    return new FiberRecord(life.fiber, life)
   }
 
   /** Asked only where somebody else could run; counted everywhere, so that an operation keeps its number when other decisions change. */
