@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Random, Ref } from "effect"
-import { Mode, Plan, Process, Simulation } from "@breakwater/testkit"
+import { Effect, Exit, Random, Ref, Semaphore } from "effect"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { Fault, FaultMenu, Mode, Plan, Process, Simulation } from "@breakwater/testkit"
 import { only } from "./support/Cases.ts"
 import * as Shop from "./support/Shop.ts"
+import * as SqliteStore from "./support/SqliteStore.ts"
 
 const failureOf = (outcome: Simulation.Outcome) => outcome.failures[0] ?? assert.fail(Simulation.summary(outcome))
 
@@ -136,7 +140,7 @@ describe("Process.start", () => {
 
   it("lets exchanges at providers go on", () => {
     const program = Effect.gen(function* () {
-      const world = yield* Shop.world
+      const world = yield* Shop.world()
       yield* Process.start("checkout", Shop.pay("keyless", world.client, world.store), { restartAfter: "1 hour" })
       yield* Effect.sleep("1 minute")
       return [Shop.charges(world), yield* world.store.isPaid]
@@ -174,6 +178,26 @@ describe("Process.start", () => {
     assert.deepStrictEqual(completed(report), { ended: ["a 5", "b 5"], shared: 12, kills: [1, 0] })
     assert.deepStrictEqual(ofB(report), ofB(undisturbed))
     assert.strictEqual(report.elapsed, 3000 + 1000 + 5000)
+  })
+
+  it("ends what an operation has begun for others: a permit that was given back is passed on", () => {
+    const program = Effect.gen(function* () {
+      const semaphore = yield* Semaphore.make(1)
+      const giving = Effect.andThen(
+        Semaphore.withPermits(semaphore, 1, Effect.sleep("1 second")),
+        Process.point("given back")
+      )
+      const waiting = Effect.andThen(
+        Effect.sleep("10 millis"),
+        Semaphore.withPermits(semaphore, 1, Effect.succeed("got it"))
+      )
+      yield* Process.start("giving", giving, { restartAfter: "1 day" })
+      const waiter = yield* Process.start("waiting", waiting)
+      return yield* waiter.join
+    })
+    const report = Simulation.run(program, planned("kill giving at given back#0"))
+
+    assert.deepStrictEqual([completed(report), report.elapsed, report.taken.length], ["got it", 1000, 1])
   })
 
   it("is killed so often at most, and comes back each time", () => {
@@ -352,5 +376,61 @@ describe("Process.point", () => {
     const report = Simulation.run(listening, { points: true })
 
     assert.deepStrictEqual([heard, keysOf(report)], [["here"], []])
+  })
+})
+
+describe("Process.handle", () => {
+  /** A charge inside a transaction, which a kill must roll back. */
+  const transactional = (path: string, closes: boolean) =>
+    Simulation.make({
+      name: "transaction",
+      world: Effect.acquireRelease(
+        Effect.sync(() => {
+          rmSync(path, { force: true })
+          return { rows: [] as ReadonlyArray<unknown> }
+        }),
+        () => Effect.sync(() => rmSync(path, { force: true }))
+      ),
+      program: Effect.fnUntraced(function* (world) {
+        const process = yield* Process.start(
+          "writer",
+          Effect.gen(function* () {
+            const database = yield* closes ? SqliteStore.connect(path) : Process.outside(SqliteStore.connect(path))
+            database.exec("BEGIN IMMEDIATE")
+            database.exec("INSERT INTO paid VALUES ('begun')")
+            yield* Effect.sleep("1 second")
+            database.exec("INSERT INTO paid VALUES ('ended')")
+            database.exec("COMMIT")
+            world.rows = database
+              .prepare("SELECT id FROM paid ORDER BY id")
+              .all()
+              .map(({ id }) => id)
+          })
+        )
+        return yield* process.join
+      }),
+      invariant: ({ world }) => (world.rows.join() === "begun,ended" ? undefined : `rows ${world.rows.join()}`)
+    })
+
+  it("rolls back what a killed process had begun in SQLite, so that the next life finds no lock", () => {
+    const path = join(mkdtempSync(join(tmpdir(), "process-")), "store.sqlite")
+    const closed = Simulation.check(transactional(path, true), Mode.exhaustive({ deviations: 2 }))
+    const open = Simulation.check(transactional(path, false), Mode.exhaustive({ deviations: 1 }))
+
+    assert.deepStrictEqual([closed.failures.map(({ text }) => text), closed.exhausted], [[], true])
+    assert.strictEqual(failureOf(open).message, "process writer died: database is locked")
+    rmSync(dirname(path), { recursive: true })
+  })
+})
+
+describe("Process and faults", () => {
+  it("are decided in one plan: a fault and a kill", () => {
+    const of = (manner: Shop.Manner) => Shop.checkout(manner, FaultMenu.make([Fault.lostResponse]))
+    const keyless = Simulation.check(of("keyless"), Mode.exhaustive({ deviations: 2, maxFailures: 100 }))
+    const sizes = keyless.failures.map(({ plan }) => plan?.decisions.length)
+    const keyed = Simulation.check(of("keyed"), Mode.exhaustive({ deviations: 2 }))
+
+    assert.deepStrictEqual(new Set(sizes), new Set([1]))
+    assert.deepStrictEqual([keyed.failures.map(({ text }) => text), keyed.exhausted], [[], true])
   })
 })

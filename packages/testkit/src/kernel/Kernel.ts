@@ -148,7 +148,7 @@ class Execution<A, E> {
     this.clock = new VirtualClock({
       startAt: options.startAt ?? defaults.startAt,
       owner,
-      enqueue: (owner, run) => this.scheduler.push({ run, owner }),
+      enqueue: (owner, run) => this.scheduler.ready.push({ run, owner }),
       onLive: () => this.leave({ what: "TestClock.withLive", location: undefined })
     })
     const { clock, decisions, scheduler } = this
@@ -171,7 +171,7 @@ class Execution<A, E> {
 
   /** Lets the fibers go on that waited for work outside. */
   deliver(): void {
-    for (const task of this.external?.take() ?? []) this.scheduler.push(task)
+    for (const task of this.external?.take() ?? []) this.scheduler.ready.push(task)
   }
 
   leave(leak: Leak): void {

@@ -56,7 +56,7 @@ export class Processes {
     // Whoever is told goes on in a turn of its own: at the moment of the kill, the dying fiber is still on the stack.
     return new Lives.Life({
       ...options,
-      onKilled: (errors) => scheduler.push({ run: () => onKilled(errors), owner })
+      onKilled: (errors) => scheduler.ready.push({ run: () => onKilled(errors), owner })
     })
   }
 
@@ -64,7 +64,6 @@ export class Processes {
   end(life: Lives.Life): ReadonlyArray<unknown> {
     if (!life.alive) return []
     life.alive = false
-    this.options.scheduler.ready.drop(({ owner }) => owner.isAbandoned)
     this.options.clock.forgetAbandoned()
     return life.closeHandles()
   }

@@ -39,14 +39,6 @@ class Lane {
     return task
   }
 
-  /** Says how many were dropped. */
-  drop(isDropped: (task: Task) => boolean): number {
-    const before = this.length
-    this.tasks = this.tasks.slice(this.head).filter((task) => !isDropped(task))
-    this.head = 0
-    return before - this.length
-  }
-
   private clear(): void {
     this.tasks.length = 0
     this.head = 0
@@ -84,11 +76,6 @@ export class ReadyQueue {
   postpone(lane: Lane): void {
     const task = lane.shift()
     if (task !== undefined) lane.push(task)
-  }
-
-  /** Forgets tasks. */
-  drop(isDropped: (task: Task) => boolean): void {
-    for (const lane of this.lanes) this.length -= lane.drop(isDropped)
   }
 
   private lane(priority: number): Lane {

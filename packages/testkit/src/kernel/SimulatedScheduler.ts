@@ -7,7 +7,6 @@ import type { Decisions } from "./Decisions.ts"
 import type { External } from "./External.ts"
 import { FiberRecord } from "./FiberRecord.ts"
 import { CurrentLife } from "./Life.ts"
-import type { Task } from "./ReadyQueue.ts"
 import { ReadyQueue } from "./ReadyQueue.ts"
 
 /**
@@ -56,6 +55,8 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
   /** The fiber that the task under way began with; any other one may have that one suspended below it on the stack. */
   private firstFiber: AnyFiber | undefined
   private isFirst = true
+  /** A fiber of a process that was killed, which is about to yield for the last time. */
+  private abandoned: AnyFiber | undefined
 
   constructor(options: Options) {
     this.options = options
@@ -74,7 +75,8 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     if (!this.inside) return this.isOutside(record)
     this.options.external?.goOn(record)
     if (++this.operations > this.options.maxSteps || this.stopped) return true
-    if (record.life !== undefined && (record.isAbandoned || this.options.kills(fiber, record))) return true
+    if (record.life !== undefined && (record.isAbandoned || this.options.kills(fiber, record)))
+      return this.abandon(fiber)
     const { currentOpCount } = fiber
     if (currentOpCount >= fiber.cache.maxOpsBeforeYield) return true
     if (this.options.preemption !== "every-op" || currentOpCount < firstOperation) return false
@@ -85,15 +87,13 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     const fiber = Fiber.getCurrent()
     const owner = fiber === undefined ? this.current : (this.records.get(fiber) ?? this.current)
     return {
-      scheduleTask: (run, priority) =>
-        this.inside ? this.push({ run, owner }, priority) : this.options.external?.end({ run, owner }),
+      scheduleTask: (run, priority) => {
+        if (this.isAbandoning()) return
+        if (this.inside) this.ready.push({ run, owner }, priority)
+        else this.options.external?.end({ run, owner })
+      },
       flush: () => this.enter(() => this.drain())
     }
-  }
-
-  /** Makes a task ready, unless its fiber was abandoned. */
-  push(task: Task, priority?: number): void {
-    if (!task.owner.isAbandoned) this.ready.push(task, priority)
   }
 
   /** Runs `body` as a part of the simulation. */
@@ -142,6 +142,22 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     this.isFirst = false
     this.records.set(fiber, record)
     return record
+  }
+
+  /**
+   * Lets a fiber yield, and forgets how it would go on. All else that it has scheduled is done: it may concern others, such as the next one in the queue for a permit that
+   * was given back.
+   */
+  private abandon(fiber: AnyFiber): true {
+    this.abandoned = fiber
+    return true
+  }
+
+  private isAbandoning(): boolean {
+    if (this.abandoned === undefined) return false
+    const isLast = this.abandoned === Fiber.getCurrent()
+    this.abandoned = undefined
+    return isLast
   }
 
   private newRecord(fiber: AnyFiber): FiberRecord {

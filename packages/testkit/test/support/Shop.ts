@@ -1,7 +1,7 @@
 /** A shop that charges an order in a process of its own, and remembers that it did. */
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { type HttpClient, HttpClientRequest } from "effect/http"
-import { Process, SimulatedNetwork, SimulatedStripe, Simulation } from "@breakwater/testkit"
+import { type FaultPlan, Process, SimulatedNetwork, SimulatedStripe, Simulation } from "@breakwater/testkit"
 
 /** What the shop knows, which outlives its process. */
 export interface Store {
@@ -52,25 +52,26 @@ export const pay = (manner: Manner, client: HttpClient.HttpClient, store: Store)
   }).pipe(Effect.withSpan("pay"))
 
 /** Stripe, a way to it, and a store. */
-export const world = Effect.gen(function* () {
+export const world = Effect.fnUntraced(function* (plan?: FaultPlan.FaultPlan) {
   const stripe = yield* SimulatedStripe.make({ latency: "80 millis" })
-  const client = yield* SimulatedNetwork.client([stripe])
+  const client = yield* SimulatedNetwork.client([stripe], { plan })
   return { stripe, client, store: memory() }
 })
 
-type World = Effect.Success<typeof world>
+type World = Effect.Success<ReturnType<typeof world>>
 
 export const charges = ({ stripe }: Pick<World, "stripe">): number => stripe.ledger.ofKind("charge.succeeded").length
 
 export const chargedOnce = (world: Pick<World, "stripe">): string | undefined =>
   charges(world) === 1 ? undefined : `charged ${charges(world)} times`
 
-export const checkout = (manner: Manner) =>
+export const checkout = (manner: Manner, plan?: FaultPlan.FaultPlan) =>
   Simulation.make({
     name: `checkout, ${manner}`,
-    world,
+    world: Effect.suspend(() => world(plan)),
     program: Effect.fnUntraced(function* ({ client, store }) {
-      const process = yield* Process.start("checkout", pay(manner, client, store))
+      const paying = Effect.retry(pay(manner, client, store), { times: 2, schedule: Schedule.spaced("1 second") })
+      const process = yield* Process.start("checkout", paying)
       yield* process.join
       return yield* process.kills
     }),
