@@ -59,8 +59,34 @@ const checked = (name: string, maxKills: number): void => {
  * Starts a process, and ends it as a kill does when the scope closes. Every point at which one of its fibers could go on is a question of the plan whether it is killed there;
  * so is every `point`, and the moments before a request and after its answer. When the faults of a run end, so do the kills.
  * **Details** A process that ends by itself, also by an error, has ended for good; one that dies of a defect fails the case. Outside a simulation nothing kills it.
- * **Gotchas** A fiber that was killed keeps its place in what the world made: a permit that it holds is never given back, as with a lock in a database that has no expiry.
- * Dies of a `RangeError` for a name that is taken or not made of word characters. @category constructors @since 0.1.0
+ * **Gotchas** A fiber that was killed keeps its place in what the world made: a permit that it holds is never given back, as with a lock in a database that has no expiry,
+ * and who awaits the fiber itself waits for ever. Dies of a `RangeError` for a name that is taken or not made of word characters.
+ *
+ * **Example** A worker that does a job and then remembers it: killed in between, it does the job twice.
+ * ```ts run
+ * import { Mode, Process, Simulation } from "@breakwater/testkit"
+ * import { Effect } from "effect"
+ *
+ * const worker = Simulation.make({
+ *   name: "worker",
+ *   world: Effect.sync(() => ({ done: 0, remembered: false })),
+ *   program: Effect.fnUntraced(function* (world) {
+ *     const job = Effect.gen(function* () {
+ *       if (world.remembered) return
+ *       world.done++
+ *       yield* Process.point("done")
+ *       world.remembered = true
+ *     })
+ *     const process = yield* Process.start("worker", job)
+ *     yield* process.join
+ *   }),
+ *   invariant: ({ world }) => (world.done === 1 ? undefined : `done ${world.done} times`)
+ * })
+ *
+ * const { failures } = Simulation.check(worker, Mode.exhaustive({ deviations: 1 }))
+ * console.log(failures[0]?.text) // … process worker is killed at done, the 1st time …
+ * ```
+ * @category constructors @since 0.1.0
  */
 export const start = Effect.fnUntraced(function* <A, E, R>(
   name: string,

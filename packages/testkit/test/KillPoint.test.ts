@@ -65,6 +65,18 @@ describe("KillPoint.run", () => {
   )
 
   it.live(
+    "kills at the n-th time that a point is passed, and only on the first start",
+    () =>
+      Effect.gen(function* () {
+        const script = new URL("support/Counting.ts", import.meta.url)
+        const { ended, killed } = yield* KillPoint.run({ point: "round", occurrence: 2 }, { script })
+
+        assert.deepStrictEqual([killed.output, ended], ["..", { code: 0, signal: undefined, output: "..." }])
+      }),
+    60_000
+  )
+
+  it.live(
     "fails where the script does not die, or does not come through",
     () =>
       Effect.gen(function* () {

@@ -146,7 +146,7 @@ export class Decisions {
   }
 
   /** The same, where whoever asks counts the occurrences. */
-  answer(label: Label, occurrence: number, menu: ReadonlyArray<string>, detail?: () => string): number {
+  answer(label: Label, occurrence: number, menu: ReadonlyArray<string>, detail?: () => string | undefined): number {
     if (this.quiet) return 0
     const choice = this.planned === undefined ? this.draw(label, occurrence, menu) : this.look(label, occurrence, menu)
     if (this.options.points) this.remember({ label, occurrence, menu })

@@ -27,11 +27,14 @@ const spanOf = (fiber: AnyFiber): string | undefined => {
   return span?._tag === "Span" ? span.name : undefined
 }
 
-/** What a process does at the moment of a kill. */
-const doing = (fiber: AnyFiber, passed: string | undefined): string => {
+/** What a process does at the moment of a kill, as far as it is known. */
+const doing = (fiber: AnyFiber, passed: string | undefined): string | undefined => {
   const span = spanOf(fiber)
-  const last = passed === undefined ? "past no point yet" : `past "${passed}"`
-  return span === undefined ? last : `in "${span}", ${last}`
+  const parts = [
+    ...(span === undefined ? [] : [`in "${span}"`]),
+    ...(passed === undefined ? [] : [`last seen ${passed}`])
+  ]
+  return parts.length === 0 ? undefined : parts.join(", ")
 }
 
 /** @category models @since 0.1.0 */
@@ -93,7 +96,7 @@ export class Processes {
     return (life.operation ??= this.options.decisions.label(`kill-op ${life.name}`))
   }
 
-  private ask(life: Lives.Life, label: Label, detail: () => string): boolean {
+  private ask(life: Lives.Life, label: Label, detail: () => string | undefined): boolean {
     if (this.options.decisions.answer(label, label.occurrences++, menu, detail) === 0) return false
     life.onKilled(this.end(life))
     return true
