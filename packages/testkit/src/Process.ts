@@ -60,7 +60,8 @@ const checked = (name: string, maxKills: number): void => {
  * so is every `point`, and the moments before a request and after its answer. When the faults of a run end, so do the kills.
  * **Details** A process that ends by itself, also by an error, has ended for good; one that dies of a defect fails the case. Outside a simulation nothing kills it.
  * **Gotchas** A fiber that was killed keeps its place in what the world made: a permit that it holds is never given back, as with a lock in a database that has no expiry,
- * and who awaits the fiber itself waits for ever. Dies of a `RangeError` for a name that is taken or not made of word characters.
+ * and who awaits the fiber itself waits for ever. Dies of a `RangeError` for a name that is taken or not made of word characters, and
+ * inside another process, which would start it anew with each of its own lives.
  *
  * **Example** A worker that does a job and then remembers it: killed in between, it does the job twice.
  * ```ts run
@@ -95,6 +96,11 @@ export const start = Effect.fnUntraced(function* <A, E, R>(
 ): Effect.fn.Return<Process<A, E>, never, Exclude<R, Scope.Scope> | Scope.Scope> {
   const maxKills = options?.maxKills ?? defaults.maxKills
   checked(name, maxKills)
+  const within = yield* CurrentLife
+  if (within !== undefined)
+    throw new RangeError(
+      `Process.start: process "${within.name}" starts "${name}": start it in the world or the program`
+    )
   const run = yield* CurrentRun
   run?.claim(name)
   const ended = yield* Deferred.make<Exit.Exit<A, E>>()
@@ -112,7 +118,7 @@ export const start = Effect.fnUntraced(function* <A, E, R>(
       run?.note(`process ${name} starts again`)
     }
   })
-  yield* outside(Effect.forkScoped(supervise))
+  yield* Effect.forkScoped(supervise)
   return {
     name,
     await: Deferred.await(ended),

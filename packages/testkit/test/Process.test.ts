@@ -318,7 +318,7 @@ describe("Process.start", () => {
     assert.deepStrictEqual(completed(Simulation.run(program)), { failed: Exit.fail("no money"), seen: ["closed"] })
   })
 
-  it("refuses a name that is taken or no name, and a number of kills that is none", () => {
+  it("refuses a name that is taken or no name, a number of kills that is none, and a process in a process", () => {
     const refused = (program: Effect.Effect<unknown>) =>
       failureOf(Simulation.check(only(program), Mode.exhaustive({ deviations: 0 }))).message
     const start = (name: string, maxKills = 1) => Effect.scoped(Process.start(name, Effect.never, { maxKills }))
@@ -326,6 +326,10 @@ describe("Process.start", () => {
     assert.strictEqual(
       refused(start("two words")),
       `the program died: Process.start: a name has letters, digits, ".", "_" and "-" only, got "two words"`
+    )
+    assert.strictEqual(
+      refused(Effect.scoped(Effect.andThen(Process.start("a", start("b")), Effect.sleep("1 second")))),
+      `process a died: Process.start: process "a" starts "b": start it in the world or the program`
     )
     assert.strictEqual(
       refused(start("a", -1)),
