@@ -20,6 +20,7 @@ export interface Random {
   readonly seed: number
   readonly faultRate: number
   readonly preemptRate: number
+  readonly killRate: number
   readonly preemption: Preemption
 }
 
@@ -55,6 +56,8 @@ export interface RandomOptions {
   readonly faultRate?: number | undefined
   /** Share of the scheduler's questions that are answered badly, from 0 to 1. Default 0.05. */
   readonly preemptRate?: number | undefined
+  /** Share of the points at which a process may be killed that it is killed at, from 0 to 1. Default 0.02. */
+  readonly killRate?: number | undefined
   /** Default `"every-op"`. */
   readonly preemption?: Preemption | undefined
 }
@@ -68,7 +71,7 @@ export interface ReplayOptions {
 /** The values used when an option is left out. @category constants @since 0.1.0 */
 export const defaults = {
   exhaustive: { preemption: "wakeups", maxPlans: 1_000_000, maxFailures: 1 },
-  random: { runs: 1000, seed: 0, faultRate: 0.1, preemptRate: 0.05, preemption: "every-op" },
+  random: { runs: 1000, seed: 0, faultRate: 0.1, preemptRate: 0.05, killRate: 0.02, preemption: "every-op" },
   replay: { stale: "refuse" }
 } as const satisfies {
   readonly exhaustive: Omit<ExhaustiveOptions, "deviations">
@@ -108,6 +111,7 @@ export const random = (options?: RandomOptions): Mode => ({
   seed: whole("random", "seed", options?.seed ?? defaults.random.seed, 0),
   faultRate: share("faultRate", options?.faultRate ?? defaults.random.faultRate),
   preemptRate: share("preemptRate", options?.preemptRate ?? defaults.random.preemptRate),
+  killRate: share("killRate", options?.killRate ?? defaults.random.killRate),
   preemption: options?.preemption ?? defaults.random.preemption
 })
 

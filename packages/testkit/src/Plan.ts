@@ -4,8 +4,8 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { Decision, Point } from "./kernel/Decisions.ts"
-import { isScheduling, keyOf } from "./kernel/Decisions.ts"
+import type { Decision, Point, Taken } from "./kernel/Decisions.ts"
+import { keyOf, kindOf } from "./kernel/Decisions.ts"
 import { hashOf, hexOf } from "./kernel/Draw.ts"
 
 /**
@@ -61,8 +61,8 @@ export const stringify = (plan: Plan): string => JSON.stringify(plan)
  * Tells whether the code is still the one that a plan was found in: a hash over the questions that the run asked up to the last one which the plan answers, of the kinds that it
  * answers.
  * **Details** Only the keys of questions are hashed, not their menus, so that a new fault makes no old plan stale: choices are named, and an unknown one is refused by its name.
- * What comes after the last decision is left out, so that a plan stays good as a test of the very bug it found. The scheduler's questions, of which there may be one at each
- * operation, are hashed only where the plan answers one of them: then another operation anywhere before it means that the plan would strike somewhere else.
+ * What comes after the last decision is left out, so that a plan stays good as a test of the very bug it found. The questions of the scheduler and of kills, of which there may be one at each
+ * operation, are hashed only where the plan answers one of their kind: then another operation anywhere before it means that the plan would strike somewhere else.
  * `version` is the caller's own: it makes all plans of older versions stale. @category accessors @since 0.1.0
  */
 export const sourceOf = (options: {
@@ -72,12 +72,11 @@ export const sourceOf = (options: {
 }): string => {
   const { decisions, points, version = "" } = options
   const keys = new Set(decisions.map(({ key }) => key))
-  const scheduling = decisions.some(({ key }) => isScheduling(key))
-  const environment = decisions.some(({ key }) => !isScheduling(key))
+  const kinds = new Set(decisions.map(({ key }) => kindOf(key)))
   let hash = hashOf(version)
   let upToLast = hash
   for (const point of points) {
-    if (point.label.isScheduling ? !scheduling : !environment) continue
+    if (!kinds.has(point.label.kind)) continue
     const key = keyOf(point)
     hash = hashOf(`${key}\n`, hash)
     if (keys.has(key)) upToLast = hash
@@ -91,12 +90,22 @@ const ordinal = (occurrence: number): string => {
   return `${number}${teen ? "th" : (["th", "st", "nd", "rd"][number % 10] ?? "th")}`
 }
 
-/** A decision as one would tell it. @category accessors @since 0.1.0 */
-export const inWords = ({ choice, key }: Decision): string => {
+const killInWords = (label: string, nth: string, detail: string | undefined): string => {
+  const [word, process, ...point] = label.split(" ")
+  const moment =
+    point.length > 0
+      ? `${point.join(" ")}, the ${nth} time`
+      : `before its ${nth} ${word === "kill-op" ? "operation" : "step"}`
+  return `process ${process} is killed ${moment}${detail === undefined ? "" : `, while ${detail}`}`
+}
+
+/** A decision as one would tell it, with what went on then if that is known. @category accessors @since 0.1.0 */
+export const inWords = ({ choice, detail, key }: Decision & Pick<Taken, "detail">): string => {
   const end = key.lastIndexOf("#")
   const label = key.slice(0, end)
   const nth = ordinal(Number(key.slice(end + 1)))
   const fiber = label.slice(label.indexOf(" ") + 1)
+  if (kindOf(label) === "killing") return killInWords(label, nth, detail)
   if (label.startsWith("preempt ")) return `fiber ${fiber} lets the others run before its ${nth} operation`
   if (label.startsWith("wake ")) return `what fiber ${fiber} set going waits for the others, the ${nth} time`
   return `${nth} ${label}: ${choice}`

@@ -13,6 +13,7 @@ import type { Received } from "./Exchange.ts"
 import type { FaultPlan } from "./FaultPlan.ts"
 import * as FaultPlans from "./FaultPlan.ts"
 import * as FaultyNetwork from "./FaultyNetwork.ts"
+import * as Process from "./Process.ts"
 import { HttpServerRequest } from "./Platform.ts"
 import type { SimulatedProvider } from "./SimulatedProvider.ts"
 import { SimulatedResponse, systemError } from "./SimulatedResponse.ts"
@@ -63,7 +64,7 @@ const lay = (request: HttpClientRequest.HttpClientRequest, url: URL, wire: Wire)
 }
 
 /**
- * An `HttpClient` in which only these providers exist: any other host is `ENOTFOUND`. What a provider has begun it ends, also when the client has left, until the scope closes.
+ * An `HttpClient` in which only these providers exist: any other host is `ENOTFOUND`. What a provider has begun it ends, also when the client has left or its process was killed, until the scope closes.
  * @category constructors @since 0.1.0
  */
 export const client = Effect.fnUntraced(function* (
@@ -79,8 +80,12 @@ export const client = Effect.fnUntraced(function* (
     url: URL
   ) {
     const arrived = yield* received(request, url)
-    const fiber = yield* Effect.forkIn(network.exchange(provider, arrived), scope, { startImmediately: true })
-    return yield* lay(request, url, yield* Fiber.join(fiber))
+    const line = `${request.method} ${url.pathname}`
+    yield* Process.passing(`before ${line}`)
+    const under = Effect.forkIn(network.exchange(provider, arrived), scope, { startImmediately: true })
+    const wire = yield* Fiber.join(yield* Process.outside(under))
+    yield* Process.passing(`after ${line}`)
+    return yield* lay(request, url, wire)
   })
   return HttpClient.make((request, url) => {
     const provider = byOrigin.get(url.origin)

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Case } from "./Case.ts"
 import { CurrentRun } from "./kernel/CurrentRun.ts"
-import { schedulingWords } from "./kernel/Decisions.ts"
+import { kindOf } from "./kernel/Decisions.ts"
 import * as Trap from "./kernel/Trap.ts"
 import type { Mode } from "./Mode.ts"
 import * as ExhaustiveSearch from "./search/ExhaustiveSearch.ts"
@@ -102,15 +102,16 @@ export const verifyPromise = async <W, A, E, I>(of: Case<W, A, E, I>, mode: Mode
 export const marked = (): boolean => false
 
 const environmental = (label: string): string => {
-  const word = schedulingWords.find((word) => label.startsWith(`${word} `))
-  if (word !== undefined)
-    throw new RangeError(`Simulation.choose: labels that begin with "${word}" are the scheduler's, got "${label}"`)
+  if (kindOf(label) !== "environment") {
+    const word = label.slice(0, label.indexOf(" "))
+    throw new RangeError(`Simulation.choose: labels that begin with "${word}" are the kernel's, got "${label}"`)
+  }
   return label
 }
 
 /**
  * Asks the plan to choose: the first of the menu means that nothing bad happens, and is what comes outside a simulation. A label names the same question in every run; asked
- * again, it is another one. Dies of a `RangeError` for a label of the scheduler's. @category deciding @since 0.1.0
+ * again, it is another one. Dies of a `RangeError` for a label of the kernel's. @category deciding @since 0.1.0
  */
 export const choose = <const Menu extends readonly [string, ...ReadonlyArray<string>]>(
   label: string,

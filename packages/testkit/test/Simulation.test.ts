@@ -224,7 +224,7 @@ describe("Simulation.check", () => {
     )
     assert.strictEqual(
       label.message,
-      `the program died: Simulation.choose: labels that begin with "wake" are the scheduler's, got "wake up"`
+      `the program died: Simulation.choose: labels that begin with "wake" are the kernel's, got "wake up"`
     )
   })
 

@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import * as Fiber from "effect/Fiber"
+import type * as Lives from "./Life.ts"
 
 /** A line of the timeline. @category models @since 0.1.0 */
 export interface TimedLine {
@@ -21,6 +22,16 @@ export interface Handle {
   readonly mark: (name: string) => void
   /** Puts a line into the timeline, on the client's side. */
   readonly note: (text: string) => void
+  /** Throws a `RangeError` for a name of a process that is taken. */
+  readonly claim: (name: string) => void
+  /** Begins a life of a process. */
+  readonly begin: (options: Lives.Options) => Lives.Life
+  /** Ends a life: whatever of it still runs is abandoned. Gives back what went wrong when handles were closed. */
+  readonly end: (life: Lives.Life) => ReadonlyArray<unknown>
+  /** Asks the plan whether the process is killed here. If so, the fiber must do nothing more. */
+  readonly isKilledAt: (fiber: Fiber.Fiber<unknown, unknown>, life: Lives.Life, point: string) => boolean
+  /** A process died of a defect. */
+  readonly died: (process: string, defect: unknown) => void
   /** From now on nothing bad is decided. */
   readonly quieten: () => void
 }

@@ -16,6 +16,8 @@ export interface Decision {
 export interface Taken extends Decision {
   /** Milliseconds since the run began. */
   readonly at: number
+  /** What went on then, for the output. */
+  readonly detail?: string | undefined
 }
 
 /**
@@ -30,20 +32,22 @@ export type Answers =
       readonly faultRate: number
       /** Share of the questions of the scheduler that are answered otherwise, from 0 to 1. */
       readonly preemptRate: number
+      /** Share of the questions whether to kill a process that are answered by a kill, from 0 to 1. Default 0. */
+      readonly killRate?: number | undefined
     }
 
 /** What questions are asked about: the same text in every run, whatever else happens. @category models @since 0.1.0 */
 export class Label {
   readonly text: string
-  /** Whether the scheduler asks, and not the environment. */
-  readonly isScheduling: boolean
+  /** Whose question it is. */
+  readonly kind: Kind
   readonly hash: number
   readonly planned: ReadonlyMap<number, string> | undefined
   occurrences = 0
 
   constructor(text: string, seed: number, planned: ReadonlyMap<number, string> | undefined) {
     this.text = text
-    this.isScheduling = isScheduling(text)
+    this.kind = kindOf(text)
     this.hash = hashOf(text, hashOfNumber(seed, 0x811c9dc5))
     this.planned = planned
   }
@@ -60,11 +64,25 @@ export interface Point {
 export const keyOf = ({ label, occurrence }: Pick<Point, "label" | "occurrence">): string =>
   `${label.text}#${occurrence}`
 
-/** Labels of the scheduler begin with one of these words; those of the environment must not. @category constants @since 0.1.0 */
-export const schedulingWords: ReadonlyArray<string> = ["preempt", "wake"]
+/** Who asks: the scheduler who runs next, a process whether it is killed, the environment whether something goes wrong. @category models @since 0.1.0 */
+export type Kind = "scheduling" | "killing" | "environment"
 
-/** Whether a label or key is the scheduler's. @category guards @since 0.1.0 */
-export const isScheduling = (text: string): boolean => schedulingWords.some((word) => text.startsWith(`${word} `))
+/** Labels of the kernel's own begin with one of these words; those of the environment must not. */
+const reservedWords: Readonly<Record<string, Kind>> = {
+  preempt: "scheduling",
+  wake: "scheduling",
+  kill: "killing",
+  "kill-op": "killing"
+}
+
+/** Who asks a question, by its label or key. @category accessors @since 0.1.0 */
+export const kindOf = (text: string): Kind => {
+  const end = text.indexOf(" ")
+  return (end === -1 ? undefined : reservedWords[text.slice(0, end)]) ?? "environment"
+}
+
+const rateOf = (kind: Kind, answers: Extract<Answers, { readonly _tag: "Drawn" }>): number =>
+  kind === "scheduling" ? answers.preemptRate : kind === "killing" ? (answers.killRate ?? 0) : answers.faultRate
 
 /** Questions that are remembered for a search; a run that asks more cannot be searched to the end. */
 const maxPoints = 2_000_000
@@ -128,11 +146,13 @@ export class Decisions {
   }
 
   /** The same, where whoever asks counts the occurrences. */
-  answer(label: Label, occurrence: number, menu: ReadonlyArray<string>): number {
+  answer(label: Label, occurrence: number, menu: ReadonlyArray<string>, detail?: () => string | undefined): number {
     if (this.quiet) return 0
     const choice = this.planned === undefined ? this.draw(label, occurrence, menu) : this.look(label, occurrence, menu)
     if (this.options.points) this.remember({ label, occurrence, menu })
-    if (choice !== 0) this.take({ key: keyOf({ label, occurrence }), choice: menu[choice] ?? "" })
+    if (choice !== 0) {
+      this.take({ key: keyOf({ label, occurrence }), choice: menu[choice] ?? "", detail: detail?.() })
+    }
     return choice
   }
 
@@ -155,8 +175,7 @@ export class Decisions {
     const { answers } = this.options
     if (answers._tag === "Planned" || menu.length < 2) return 0
     const hash = hashOfNumber(occurrence, label.hash)
-    const rate = label.isScheduling ? answers.preemptRate : answers.faultRate
-    if (fraction(hash) >= rate) return 0
+    if (fraction(hash) >= rateOf(label.kind, answers)) return 0
     return 1 + Math.floor(fraction(hash ^ 0x6c62272e) * (menu.length - 1))
   }
 
@@ -165,7 +184,7 @@ export class Decisions {
     else this.overflown = true
   }
 
-  private take(decision: Decision): void {
+  private take(decision: Omit<Taken, "at">): void {
     const taken = { ...decision, at: this.options.elapsed() }
     this.taken.push(taken)
     this.options.onTaken(taken)

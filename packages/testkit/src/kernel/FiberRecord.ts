@@ -3,10 +3,13 @@
  * from run to run. @since 0.1.0
  */
 import type { Label } from "./Decisions.ts"
+import type { Life } from "./Life.ts"
 
 /** @category models @since 0.1.0 */
 export class FiberRecord {
   readonly name: string
+  /** Of a process; `undefined` in the world. */
+  readonly life: Life | undefined
   /** Operations at which the fiber could have been preempted. */
   preemptions = 0
   preempt: Label | undefined = undefined
@@ -18,12 +21,18 @@ export class FiberRecord {
   spans = 0
   private children = 0
 
-  constructor(name: string) {
+  constructor(name: string, life?: Life) {
     this.name = name
+    this.life = life
+  }
+
+  /** Whether it was abandoned: what it still has to do is never done. */
+  get isAbandoned(): boolean {
+    return this.life?.alive === false
   }
 
   /** The record of the next fiber that this one forks. */
-  fork(): FiberRecord {
-    return new FiberRecord(`${this.name}.${this.children++}`)
+  fork(life: Life | undefined): FiberRecord {
+    return new FiberRecord(`${this.name}.${this.children++}`, life)
   }
 }

@@ -19,6 +19,7 @@ import type { Answers, Decision, Point, Taken } from "./Decisions.ts"
 import { Decisions } from "./Decisions.ts"
 import { External } from "./External.ts"
 import type { PromiseOrigins } from "./PromiseOrigins.ts"
+import { Processes } from "./Processes.ts"
 import * as PromiseOrigin from "./PromiseOrigins.ts"
 import * as SimulatedRandom from "./SimulatedRandom.ts"
 import type { Preemption } from "./SimulatedScheduler.ts"
@@ -75,6 +76,8 @@ export type Outcome<A, E> =
   | { readonly _tag: "TimeLimit" }
   /** It left the simulation. */
   | { readonly _tag: "Left"; readonly leak: Leak }
+  /** A process of it died of a defect. */
+  | { readonly _tag: "Died"; readonly process: string; readonly defect: unknown }
   /** The plan asks for a choice that the menu does not have. */
   | { readonly _tag: "UnknownChoice"; readonly decision: Decision; readonly menu: ReadonlyArray<string> }
 
@@ -106,6 +109,7 @@ class Execution<A, E> {
   private readonly decisions: Decisions
   private readonly scheduler: SimulatedScheduler
   private readonly clock: VirtualClock
+  private readonly processes: Processes
   private readonly watch: Watch
   private readonly timeLimit: number
   private readonly trace: Array<string> = []
@@ -138,6 +142,7 @@ class Execution<A, E> {
       preemption: options.preemption ?? defaults.preemption,
       maxSteps: options.maxSteps ?? defaults.maxSteps,
       external,
+      kills: (fiber, record) => this.processes.kills(fiber, record),
       onOutside: ({ name }) => this.leave({ what: `a callback that resumed ${name} from outside`, location: undefined })
     })
     this.clock = new VirtualClock({
@@ -146,6 +151,9 @@ class Execution<A, E> {
       enqueue: (owner, run) => this.scheduler.ready.push({ run, owner }),
       onLive: () => this.leave({ what: "TestClock.withLive", location: undefined })
     })
+    const { clock, decisions, scheduler } = this
+    const preemption = options.preemption ?? defaults.preemption
+    this.processes = new Processes({ clock, decisions, scheduler, preemption })
     this.watch = {
       now: () => this.clock.now,
       elapsed: () => this.clock.elapsed,
@@ -230,7 +238,7 @@ class Execution<A, E> {
   }
 
   private handle(): Handle {
-    const { clock, decisions, marks, notes } = this
+    const { clock, decisions, marks, notes, processes } = this
     return {
       choose: (label, menu) => menu[decisions.choose(label, menu)] ?? "",
       uniform: (label) => decisions.uniform(label),
@@ -239,6 +247,11 @@ class Execution<A, E> {
         notes.push({ at: clock.now, text })
         this.line(clock.elapsed, text)
       },
+      claim: (name) => processes.claim(name),
+      begin: (options) => processes.begin(options),
+      end: (life) => processes.end(life),
+      isKilledAt: (fiber, life, point) => processes.isKilledAt(fiber, life, point),
+      died: (process, defect) => this.end({ _tag: "Died", process, defect }),
       quieten: () => {
         decisions.quiet = true
       }

@@ -6,6 +6,7 @@ import type * as Scheduler from "effect/Scheduler"
 import type { Decisions } from "./Decisions.ts"
 import type { External } from "./External.ts"
 import { FiberRecord } from "./FiberRecord.ts"
+import { CurrentLife } from "./Life.ts"
 import { ReadyQueue } from "./ReadyQueue.ts"
 
 /**
@@ -31,6 +32,8 @@ export interface Options {
   readonly external: External | undefined
   /** A fiber was resumed from outside that had not begun any work there. */
   readonly onOutside: (record: FiberRecord) => void
+  /** Whether the plan kills the process of a fiber before its next operation. */
+  readonly kills: (fiber: AnyFiber, record: FiberRecord) => boolean
 }
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -52,6 +55,8 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
   /** The fiber that the task under way began with; any other one may have that one suspended below it on the stack. */
   private firstFiber: AnyFiber | undefined
   private isFirst = true
+  /** A fiber of a process that was killed, which is about to yield for the last time. */
+  private abandoned: AnyFiber | undefined
 
   constructor(options: Options) {
     this.options = options
@@ -70,6 +75,8 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     if (!this.inside) return this.isOutside(record)
     this.options.external?.goOn(record)
     if (++this.operations > this.options.maxSteps || this.stopped) return true
+    if (record.life !== undefined && (record.isAbandoned || this.options.kills(fiber, record)))
+      return this.abandon(fiber)
     const { currentOpCount } = fiber
     if (currentOpCount >= fiber.cache.maxOpsBeforeYield) return true
     if (this.options.preemption !== "every-op" || currentOpCount < firstOperation) return false
@@ -80,8 +87,11 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
     const fiber = Fiber.getCurrent()
     const owner = fiber === undefined ? this.current : (this.records.get(fiber) ?? this.current)
     return {
-      scheduleTask: (run, priority) =>
-        this.inside ? this.ready.push({ run, owner }, priority) : this.options.external?.end({ run, owner }),
+      scheduleTask: (run, priority) => {
+        if (this.isAbandoning()) return
+        if (this.inside) this.ready.push({ run, owner }, priority)
+        else this.options.external?.end({ run, owner })
+      },
       flush: () => this.enter(() => this.drain())
     }
   }
@@ -128,10 +138,33 @@ export class SimulatedScheduler implements Scheduler.Scheduler {
   private recordOf(fiber: AnyFiber): FiberRecord {
     const known = this.records.get(fiber)
     if (known !== undefined) return known
-    const record = this.isFirst ? this.current : this.current.fork()
+    const record = this.isFirst ? this.current : this.newRecord(fiber)
     this.isFirst = false
     this.records.set(fiber, record)
     return record
+  }
+
+  /**
+   * Lets a fiber yield, and forgets how it would go on. All else that it has scheduled is done: it may concern others, such as the next one in the queue for a permit that
+   * was given back.
+   */
+  private abandon(fiber: AnyFiber): true {
+    this.abandoned = fiber
+    return true
+  }
+
+  private isAbandoning(): boolean {
+    if (this.abandoned === undefined) return false
+    const isLast = this.abandoned === Fiber.getCurrent()
+    this.abandoned = undefined
+    return isLast
+  }
+
+  private newRecord(fiber: AnyFiber): FiberRecord {
+    const life = fiber.getRef(CurrentLife)
+    if (life === undefined || life.begun) return this.current.fork(life)
+    life.begun = true
+    return new FiberRecord(life.fiber, life)
   }
 
   /** Asked only where somebody else could run; counted everywhere, so that an operation keeps its number when other decisions change. */

@@ -114,6 +114,12 @@ export class VirtualClock implements TestClock.TestClock {
     return true
   }
 
+  /** Forgets the timers of fibers that were abandoned. */
+  forgetAbandoned(): void {
+    for (const timer of this.heap) timer.done ||= timer.owner.isAbandoned
+    this.forgetCancelled()
+  }
+
   private set(timestamp: number): void {
     this.elapsedBefore = this.elapsed
     this.now = timestamp

@@ -3,6 +3,7 @@
  */
 import type { Case } from "../Case.ts"
 import type { TimedLine } from "../kernel/CurrentRun.ts"
+import type { Taken } from "../kernel/Decisions.ts"
 import * as Kernel from "../kernel/Kernel.ts"
 import type { Plan } from "../Plan.ts"
 import * as Plans from "../Plan.ts"
@@ -51,14 +52,18 @@ const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}
 const replayCommand = (plan: Plan): string =>
   `BREAKWATER_PLAN=${shellQuoted(Plans.stringify(plan))} npx vitest run -t ${shellQuoted(plan.case)}`
 
-const planInWords = ({ decisions, input }: Plan): ReadonlyArray<string> => {
+const planInWords = ({ decisions, input }: Plan, taken: ReadonlyArray<Taken>): ReadonlyArray<string> => {
+  const details = new Map(taken.map(({ detail, key }) => [key, detail]))
   const count =
     decisions.length === 0
       ? "nothing goes wrong in it"
       : `${decisions.length} decision${decisions.length === 1 ? "" : "s"}`
   return [
     `plan: ${count}`,
-    ...decisions.map((decision, index) => `  ${index + 1}. ${Plans.inWords(decision)}`),
+    ...decisions.map((decision, index) => {
+      const detail = details.get(decision.key)
+      return `  ${index + 1}. ${Plans.inWords({ ...decision, detail })}`
+    }),
     ...(input === undefined ? [] : [`  input ${JSON.stringify(input)}`])
   ]
 }
@@ -68,7 +73,7 @@ export const make = <W, A, E, I>(of: Case<W, A, E, I>, problem: Problem, plan: P
   [
     `${nameOf(of)}: ${problem.message}`,
     "",
-    ...planInWords(plan),
+    ...planInWords(plan, verdict.report.taken),
     "",
     "timeline:",
     ...table(rowsOf(of, verdict)),

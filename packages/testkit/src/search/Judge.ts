@@ -162,6 +162,8 @@ const problemOf = ({ elapsed, last, outcome }: Report<Problem | undefined, never
         message: `${what} ${where}: it leaves the simulation, so no plan decides what it gives`
       }
     }
+    case "Died":
+      return { kind: "defect", message: `process ${outcome.process} died: ${textOf(outcome.defect)}` }
     case "UnknownChoice": {
       const { decision, menu } = outcome
       const names = menu.map((name) => `"${name}"`).join(", ")

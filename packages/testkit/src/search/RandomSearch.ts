@@ -30,9 +30,10 @@ class Walk<W, A, E, I> {
 
   readonly step = (input: I): Effect.Effect<Found<I> | undefined> =>
     Effect.suspend(() => {
-      const { faultRate, preemptRate, preemption } = this.mode
+      const { faultRate, killRate, preemptRate, preemption } = this.mode
       const seed = hashOfNumber(this.plans++, this.mode.seed)
-      const run = this.search.run({ answers: { _tag: "Drawn", faultRate, preemptRate }, seed, input, preemption })
+      const answers = { _tag: "Drawn", faultRate, preemptRate, killRate } as const
+      const run = this.search.run({ answers, seed, input, preemption })
       return Effect.map(run, ({ problem, report }) => {
         if (problem === undefined) return undefined
         const decisions = report.taken.map(({ choice, key }) => ({ key, choice }))

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Case } from "../Case.ts"
 import type { Decision, Point } from "../kernel/Decisions.ts"
-import { isScheduling, keyOf } from "../kernel/Decisions.ts"
+import { keyOf, kindOf } from "../kernel/Decisions.ts"
 import type { Replay } from "../Mode.ts"
 import type { Plan } from "../Plan.ts"
 import * as Plans from "../Plan.ts"
@@ -42,8 +42,8 @@ const decodedInput = <W, A, E, I>({ inputs }: Case<W, A, E, I>, input: unknown):
 }
 
 const preemptionOf = (decisions: ReadonlyArray<Decision>): "none" | "wakeups" | "every-op" => {
-  if (decisions.some(({ key }) => key.startsWith("preempt "))) return "every-op"
-  return decisions.some(({ key }) => isScheduling(key)) ? "wakeups" : "none"
+  if (decisions.some(({ key }) => /^(?:preempt|kill-op) /u.test(key))) return "every-op"
+  return decisions.some(({ key }) => kindOf(key) === "scheduling") ? "wakeups" : "none"
 }
 
 const outcome = (runs: number, failures: ReadonlyArray<Failure>, met: ReadonlyMap<string, number>): Outcome => ({

@@ -54,6 +54,27 @@ describe("what the kernel takes for granted of Effect", () => {
     assert.strictEqual(operations.filter((operation) => operation === 1).length, 2)
   })
 
+  it("schedules how a fiber goes on right after it was told to yield, before anything else, and runs nothing of it until then", () => {
+    const told: Array<string> = []
+    const scheduler = new (class extends Telling {
+      override shouldYield(fiber: AnyFiber): boolean {
+        const yields = fiber.currentOpCount === 5
+        if (yields) told.push("yield")
+        return yields
+      }
+      override makeDispatcher(): Scheduler.SchedulerDispatcher {
+        return { scheduleTask: () => void told.push("scheduled"), flush: () => undefined }
+      }
+    })()
+    const fiber = Effect.runFork(
+      Effect.forEach([1, 2, 3, 4, 5, 6], (step) => Effect.as(Effect.exit(Effect.fail("no")), told.push(`${step}`))),
+      { scheduler }
+    )
+
+    assert.strictEqual(fiber.pollUnsafe(), undefined)
+    assert.deepStrictEqual(told.slice(-2), ["yield", "scheduled"])
+  })
+
   it("asks the first operation of a forked fiber right after the operation that forked it, and sets the fiber as the current one", () => {
     const scheduler = new Telling()
     const fork = (effect: Effect.Effect<unknown>) => Effect.forkChild(effect, { startImmediately: true })
