@@ -193,6 +193,8 @@ const stuck = (outcome: Exclude<Kernel.Outcome<unknown, unknown>, { readonly _ta
       return `it leaves the simulation by ${outcome.leak.what}${outcome.leak.location === undefined ? "" : ` at ${outcome.leak.location}`}`
     case "UnknownChoice":
       return "it asks for a choice that there is not"
+    case "Died":
+      return `the process ${outcome.process} dies of a defect that nobody awaits`
   }
 }
 
