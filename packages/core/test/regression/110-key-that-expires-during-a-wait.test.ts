@@ -42,19 +42,17 @@ describe("a key", () => {
       inScenario(
         Effect.gen(function* () {
           // 100 ms of jitter come on top, and the last millisecond is the window's end.
-        const asked = (millis: string) => [Fake.empty(503, { "retry-after-ms": millis }), Fake.json("done")]
-        const within = yield* create(asked("4899"))
-        const beyond = yield* create(asked("4900"))
+          const asked = (millis: string) => [Fake.empty(503, { "retry-after-ms": millis }), Fake.json("done")]
+          const within = yield* create(asked("4899"))
+          const beyond = yield* create(asked("4900"))
 
-        assert.deepStrictEqual(within, { outcome: { value: "done" }, took: 4999, sentAt: [0, 4999] })
-        assert.deepStrictEqual(beyond.outcome, {
-          class: "OutcomeUnknown",
-          attempts: 1,
-          reason: { _tag: "Unavailable", status: 503, problem: "status", retryAfter: 4900 },
-          firstSentAt: 30 * 60 * 1000
-        })
-        assert.deepStrictEqual({ took: beyond.took, sentAt: beyond.sentAt }, { took: 0, sentAt: [0] })
-      })
+          assert.deepStrictEqual(within, { outcome: { value: "done" }, took: 4999, sentAt: [0, 4999] })
+          assert.deepStrictEqual(beyond.outcome, {
+            class: "OutcomeUnknown",
+            attempts: 1,
+            reason: { _tag: "Unavailable", status: 503, problem: "status", retryAfter: 4900 },
+            firstSentAt: 30 * 60 * 1000
+          })
           assert.deepStrictEqual({ took: beyond.took, sentAt: beyond.sentAt }, { took: 0, sentAt: [0] })
         })
       )
