@@ -22,6 +22,8 @@ export interface Answered {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly chunks: ReadonlyArray<Uint8Array>
+  /** Milliseconds before each chunk. Default 0. */
+  readonly everyMillis?: number | undefined
   /** What follows the last chunk. `Content-Length`, where it is sent, is that of the whole body all the same. */
   readonly end: "complete" | "reset" | "stall"
 }
@@ -32,7 +34,10 @@ const broken = (code: string): Wire => ({ _tag: "Broken", code })
 
 const isBodiless = (status: number): boolean => status === 204 || status === 205 || status === 304
 
-const answered = (answer: Answer, change?: Partial<Pick<Answered, "chunks" | "end" | "headers">>): Answered => {
+const answered = (
+  answer: Answer,
+  change?: Partial<Pick<Answered, "chunks" | "end" | "headers" | "everyMillis">>
+): Answered => {
   const { body, headers, status } = answer
   const length = isBodiless(status) ? {} : { "content-length": String(body.length) }
   const chunks = body.length === 0 ? [] : [body]
@@ -53,6 +58,14 @@ const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
     offset += part.length
   }
   return joined
+}
+
+/** A body in so many pieces of about the same length, fewer if it has fewer bytes. */
+const inPieces = (body: Uint8Array, pieces: number): ReadonlyArray<Uint8Array> => {
+  const size = Math.max(1, Math.ceil(body.length / pieces))
+  return Array.from({ length: Math.ceil(body.length / size) }, (_, index) =>
+    body.subarray(index * size, (index + 1) * size)
+  )
 }
 
 const page = encoder.encode(
@@ -96,6 +109,8 @@ export const of = (options: {
       return answered(answer)
     case "Refused":
       return broken("ECONNREFUSED")
+    case "Unreachable":
+      return broken(fault.code)
     case "ConnectBlackhole":
       return { _tag: "Unconnected", millis: fault.millis }
     case "ResetBefore":
@@ -109,6 +124,12 @@ export const of = (options: {
       const kept = answer.body.subarray(0, Math.floor(answer.body.length * fault.share))
       return answered(answer, { chunks: kept.length === 0 ? [] : [kept], end: "reset" })
     }
+    case "Trickle":
+      return answered(answer, { chunks: inPieces(answer.body, fault.pieces), everyMillis: fault.millis })
+    case "ContentType":
+      return answered({ ...answer, headers: { ...answer.headers, "content-type": fault.type } })
+    case "HugeHeaders":
+      return answered({ ...answer, headers: { ...answer.headers, "x-padding": "x".repeat(fault.bytes) } })
     case "Garbage":
       return answered({ ...answer, body: spoiled(answer.body) })
     case "Html":

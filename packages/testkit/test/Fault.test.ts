@@ -5,6 +5,8 @@ const all: ReadonlyArray<Fault.Fault> = [
   Fault.none,
   Fault.latency("1 second"),
   Fault.refused,
+  Fault.dns(),
+  Fault.tls(),
   Fault.connectBlackhole(),
   Fault.resetBefore,
   Fault.lostResponse,
@@ -12,6 +14,9 @@ const all: ReadonlyArray<Fault.Fault> = [
   Fault.blackhole({ processed: true }),
   Fault.silence,
   Fault.truncated(0.5),
+  Fault.trickle(),
+  Fault.contentType(),
+  Fault.hugeHeaders(),
   Fault.garbage,
   Fault.html(),
   Fault.html(502),
@@ -45,6 +50,8 @@ describe("Fault", () => {
       "None none done",
       "Latency answer done",
       "Refused connection not done",
+      "Unreachable connection not done",
+      "Unreachable connection not done",
       "ConnectBlackhole connection not done",
       "ResetBefore request not done",
       "LostResponse answer done",
@@ -52,6 +59,9 @@ describe("Fault", () => {
       "Blackhole answer done",
       "Silence body done",
       "Truncated body done",
+      "Trickle body done",
+      "ContentType body done",
+      "HugeHeaders answer done",
       "Garbage body done",
       "Html body done",
       "Html body done",
@@ -72,6 +82,7 @@ describe("Fault", () => {
     assert.throws(() => Fault.truncated(Number.NaN), RangeError)
     assert.throws(() => Fault.truncated(-0.1), RangeError)
     assert.doesNotThrow(() => Fault.truncated(0))
+    assert.throws(() => Fault.trickle({ pieces: 0 }), RangeError, /Fault.trickle: pieces/u)
     assert.throws(() => Fault.status(199), RangeError, /Fault.status: status must be from 200 to 599/u)
     assert.throws(() => Fault.status(600), RangeError)
     assert.throws(() => Fault.html(1), RangeError, /Fault.html/u)
