@@ -4,6 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Hint from "./Hint.ts"
+import * as Latencies from "./Latency.ts"
 
 /**
  * Where a fault strikes: `connection` before there is one, `request` on the way there, `work` inside the endpoint, `answer` on the way back, `body` after the headers of the
@@ -27,6 +28,13 @@ export interface None extends Common {
 export interface Latency extends Common {
   readonly _tag: "Latency"
   readonly millis: number
+}
+/** @category models @since 0.1.0 */
+export interface LatencyOf extends Common {
+  readonly _tag: "LatencyOf"
+  readonly latency: Latencies.Latency
+  /** What it is drawn from outside a simulation. */
+  readonly seed: number | string
 }
 /** @category models @since 0.1.0 */
 export interface Refused extends Common {
@@ -119,6 +127,7 @@ export interface HugeBody extends Common {
 export type Fault =
   | None
   | Latency
+  | LatencyOf
   | Refused
   | Unreachable
   | ConnectBlackhole
@@ -145,6 +154,22 @@ export const latency = (duration: Duration.Input): Fault => {
   const millis = Duration.toMillis(duration)
   return { _tag: "Latency", name: `latency ${millis} ms`, phase: "answer", processed: true, millis }
 }
+
+/**
+ * The answer comes so much later as the distribution says. Each exchange draws for itself: in a simulation from the seed of the run, elsewhere from `seed`, default 0, its label and
+ * its occurrence. @category constructors @since 0.1.0
+ */
+export const latencyOf = (
+  latency: Latencies.Latency,
+  options?: { readonly seed?: number | string | undefined }
+): Fault => ({
+  _tag: "LatencyOf",
+  name: `latency ${Latencies.inWords(latency)}`,
+  phase: "answer",
+  processed: true,
+  latency,
+  seed: options?.seed ?? 0
+})
 
 /** Nobody listens: `ECONNREFUSED`. On a port, where a connection was taken already, a reset. @category constructors @since 0.1.0 */
 export const refused: Fault = { _tag: "Refused", name: "refused", phase: "connection", processed: false }

@@ -105,6 +105,7 @@ export const of = (options: {
   switch (fault._tag) {
     case "None":
     case "Latency":
+    case "LatencyOf":
     case "Crash":
       return answered(answer)
     case "Refused":

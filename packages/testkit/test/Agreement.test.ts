@@ -6,7 +6,7 @@ import * as Idempotency from "@breakwater/core/Idempotency"
 import * as Undici from "@breakwater/core/node/Undici"
 import { isProviderError } from "@breakwater/core/ProviderError"
 import { Stripe } from "@breakwater/providers/stripe"
-import { Fault, FaultPlan, Hint, SimulatedNetwork, SimulatedStripe } from "@breakwater/testkit"
+import { Fault, FaultPlan, Hint, Latency, SimulatedNetwork, SimulatedStripe } from "@breakwater/testkit"
 import type { SimulatedProvider } from "@breakwater/testkit/SimulatedProvider"
 import * as Serve from "@breakwater/testkit/node/Serve"
 
@@ -62,6 +62,7 @@ const transports = { fetch: FetchHttpClient.layer, undici: Undici.layer() }
 const cases: ReadonlyArray<readonly [fault: Fault.Fault, reason: string, message?: "differs"]> = [
   [Fault.none, "succeeded"],
   [Fault.latency("50 millis"), "succeeded"],
+  [Fault.latencyOf(Latency.normal({ mean: "50 millis", deviation: "5 millis" })), "succeeded"],
   // A single request cannot be refused on a port: it has its connection.
   [Fault.refused, "TransportFailed", "differs"],
   [Fault.dns(), "TransportFailed", "differs"],

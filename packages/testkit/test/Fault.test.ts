@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Fault, Hint } from "@breakwater/testkit"
+import { Fault, Hint, Latency } from "@breakwater/testkit"
 
 const all: ReadonlyArray<Fault.Fault> = [
   Fault.none,
   Fault.latency("1 second"),
+  Fault.latencyOf(Latency.pareto({ least: "1 second" })),
   Fault.refused,
   Fault.dns(),
   Fault.tls(),
@@ -49,6 +50,7 @@ describe("Fault", () => {
     assert.deepStrictEqual(seen, [
       "None none done",
       "Latency answer done",
+      "LatencyOf answer done",
       "Refused connection not done",
       "Unreachable connection not done",
       "Unreachable connection not done",
