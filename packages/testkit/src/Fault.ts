@@ -91,6 +91,15 @@ export interface HugeHeaders extends Common {
   readonly _tag: "HugeHeaders"
   readonly bytes: number
 }
+/** How an answer may differ from its declaration. @category models @since 0.1.0 */
+export type DriftKind = "missing optional" | "null" | "widened enum" | "string for number" | "extra field"
+/** @category models @since 0.1.0 */
+export interface Drift extends Common {
+  readonly _tag: "Drift"
+  readonly kind: DriftKind
+  /** Names of fields, `*` for the items of an array. Empty for the whole. */
+  readonly path: ReadonlyArray<string>
+}
 /** @category models @since 0.1.0 */
 export interface Garbage extends Common {
   readonly _tag: "Garbage"
@@ -139,6 +148,7 @@ export type Fault =
   | Trickle
   | ContentType
   | HugeHeaders
+  | Drift
   | Garbage
   | Html
   | Status
@@ -277,6 +287,18 @@ export const hugeHeaders = (bytes = 32 * 1024): Fault => ({
   phase: "answer",
   processed: true,
   bytes
+})
+
+/**
+ * One place of a successful answer's JSON is not as declared. `Drift.of` makes every one of an operation out of its response schema. @category constructors @since 0.1.0
+ */
+export const drift = (kind: DriftKind, path: ReadonlyArray<string>): Fault => ({
+  _tag: "Drift",
+  name: `drift: ${kind} at ${path.length === 0 ? "the top" : path.join(".")}`,
+  phase: "body",
+  processed: true,
+  kind,
+  path
 })
 
 /** The body is not JSON, whatever its type says. @category constructors @since 0.1.0 */

@@ -2,6 +2,7 @@
  * What the client meets on the wire, given what the provider answered and which fault struck: one pure function, so that a port and an in-memory client misbehave alike.
  * @since 0.1.0
  */
+import * as Drifts from "./Drift.ts"
 import type { Answer } from "./Exchange.ts"
 import type { Fault, HugeBody } from "./Fault.ts"
 import * as Hint from "./Hint.ts"
@@ -59,6 +60,9 @@ const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   }
   return joined
 }
+
+const isJsonSuccess = ({ body, headers, status }: Answer): boolean =>
+  status < 300 && body.length > 0 && headers["content-type"]?.startsWith("application/json") === true
 
 /** A body in so many pieces of about the same length, fewer if it has fewer bytes. */
 const inPieces = (body: Uint8Array, pieces: number): ReadonlyArray<Uint8Array> => {
@@ -131,6 +135,8 @@ export const of = (options: {
       return answered({ ...answer, headers: { ...answer.headers, "content-type": fault.type } })
     case "HugeHeaders":
       return answered({ ...answer, headers: { ...answer.headers, "x-padding": "x".repeat(fault.bytes) } })
+    case "Drift":
+      return answered(isJsonSuccess(answer) ? { ...answer, body: Drifts.apply(answer.body, fault) } : answer)
     case "Garbage":
       return answered({ ...answer, body: spoiled(answer.body) })
     case "Html":
