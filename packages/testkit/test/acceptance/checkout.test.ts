@@ -1,6 +1,7 @@
 /** What the testkit is for: for every plan of at most two faults, nobody is charged twice, no payment is lost, and nothing hangs. */
 import { assert, describe, it } from "@effect/vitest"
-import { Mode, Simulation } from "@breakwater/testkit"
+import { Stripe } from "@breakwater/providers/stripe"
+import { Drift, FaultMenu, Mode, Simulation } from "@breakwater/testkit"
 import { checkout, faults } from "../support/Checkout.ts"
 
 /** Proves a case, and says how large the proof was. */
@@ -32,6 +33,19 @@ describe("three orders charged at once", () => {
     assert.isTrue(outcome.exhausted)
     assert.isAbove(outcome.plans, 500)
   }, 120_000)
+})
+
+describe("a provider that changes its answers without telling", () => {
+  it("is charged once for each order all the same, whichever place has drifted", () => {
+    const drifting = checkout({
+      looks: "in doubt, and when the key expires",
+      plan: FaultMenu.make(Drift.of(Stripe.provider))
+    })
+    const outcome = proved(drifting, Mode.exhaustive({ deviations: 1 }))
+
+    assert.isTrue(outcome.exhausted)
+    assert.isAbove(outcome.plans, 50)
+  }, 60_000)
 })
 
 describe("a shop that does not look", () => {

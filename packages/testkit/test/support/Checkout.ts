@@ -6,7 +6,7 @@ import { Clock, Duration, Effect, Layer, Redacted } from "effect"
 import * as Idempotency from "@breakwater/core/Idempotency"
 import { Stripe } from "@breakwater/providers/stripe"
 import { Fault, FaultMenu, Hint, SimulatedNetwork, SimulatedStripe, Simulation } from "@breakwater/testkit"
-import type { SimulatedProvider } from "@breakwater/testkit"
+import type { FaultPlan, SimulatedProvider } from "@breakwater/testkit"
 
 /** What may go wrong with an exchange. That a key expires between two attempts is the shop's being away for longer than Stripe keeps keys. */
 export const faults = [
@@ -118,7 +118,9 @@ const settle = Effect.fnUntraced(function* (order: string, options: Options) {
   }
 })
 
-const wrong = ({ stripe, told }: World, orders: ReadonlyArray<string>): string | undefined => {
+const orders = ["o1", "o2", "o3"]
+
+const wrong = ({ stripe, told }: World): string | undefined => {
   for (const order of orders) {
     const charges = stripe.ledger.byMetadata("order", order).length
     if (charges > 1) return `order ${order} was charged ${charges} times`
@@ -135,21 +137,21 @@ const world = Effect.map(SimulatedStripe.make({ keyWindow: "24 hours" }), (strip
   told: new Map()
 }))
 
-/** The checkout of so many orders. Default 3. */
-export const checkout = (options: Options & { readonly orders?: number }) => {
-  const orders = Array.from({ length: options.orders ?? 3 }, (_, index) => `o${index + 1}`)
+/** The checkout under a menu of faults. Default `faults`. */
+export const checkout = (options: Options & { readonly plan?: FaultPlan.FaultPlan }) => {
+  const plan = options.plan ?? FaultMenu.make(faults)
   return Simulation.make({
     name: "checkout",
     world,
     program: ({ stripe, told }: World) => {
-      const network = SimulatedNetwork.layer([stripe], { plan: FaultMenu.make(faults) })
+      const network = SimulatedNetwork.layer([stripe], { plan })
       const client = Stripe.layer({ credential: Redacted.make(SimulatedStripe.defaultApiKey) }).pipe(
         Layer.provide(network)
       )
       const sell = (order: string) => Effect.map(settle(order, options), (word) => told.set(order, word))
       return Effect.provide(Effect.all(orders.map(sell), { concurrency: "unbounded", discard: true }), client)
     },
-    invariant: ({ world }) => wrong(world, orders),
+    invariant: ({ world }) => wrong(world),
     sometimes: { "an order in doubt is looked for": Simulation.marked },
     timeline: ({ stripe }) => ({
       ledger: stripe.ledger.entries.map(({ at, key, kind }) => ({ at, text: `${kind} ${key ?? ""}` }))
