@@ -4,6 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Hint from "./Hint.ts"
+import * as Latencies from "./Latency.ts"
 
 /**
  * Where a fault strikes: `connection` before there is one, `request` on the way there, `work` inside the endpoint, `answer` on the way back, `body` after the headers of the
@@ -29,8 +30,21 @@ export interface Latency extends Common {
   readonly millis: number
 }
 /** @category models @since 0.1.0 */
+export interface LatencyOf extends Common {
+  readonly _tag: "LatencyOf"
+  readonly latency: Latencies.Latency
+  /** What it is drawn from outside a simulation. */
+  readonly seed: number | string
+}
+/** @category models @since 0.1.0 */
 export interface Refused extends Common {
   readonly _tag: "Refused"
+}
+/** @category models @since 0.1.0 */
+export interface Unreachable extends Common {
+  readonly _tag: "Unreachable"
+  /** Of the system or of TLS. */
+  readonly code: string
 }
 /** @category models @since 0.1.0 */
 export interface ConnectBlackhole extends Common {
@@ -59,6 +73,32 @@ export interface Truncated extends Common {
   readonly _tag: "Truncated"
   /** Share of the body that arrives, from 0 to below 1. */
   readonly share: number
+}
+/** @category models @since 0.1.0 */
+export interface Trickle extends Common {
+  readonly _tag: "Trickle"
+  readonly pieces: number
+  /** Before each piece. */
+  readonly millis: number
+}
+/** @category models @since 0.1.0 */
+export interface ContentType extends Common {
+  readonly _tag: "ContentType"
+  readonly type: string
+}
+/** @category models @since 0.1.0 */
+export interface HugeHeaders extends Common {
+  readonly _tag: "HugeHeaders"
+  readonly bytes: number
+}
+/** How an answer may differ from its declaration. @category models @since 0.1.0 */
+export type DriftKind = "missing optional" | "null" | "widened enum" | "string for number" | "extra field"
+/** @category models @since 0.1.0 */
+export interface Drift extends Common {
+  readonly _tag: "Drift"
+  readonly kind: DriftKind
+  /** Names of fields, `*` for the items of an array. Empty for the whole. */
+  readonly path: ReadonlyArray<string>
 }
 /** @category models @since 0.1.0 */
 export interface Garbage extends Common {
@@ -96,13 +136,19 @@ export interface HugeBody extends Common {
 export type Fault =
   | None
   | Latency
+  | LatencyOf
   | Refused
+  | Unreachable
   | ConnectBlackhole
   | ResetBefore
   | LostResponse
   | Blackhole
   | Silence
   | Truncated
+  | Trickle
+  | ContentType
+  | HugeHeaders
+  | Drift
   | Garbage
   | Html
   | Status
@@ -119,8 +165,41 @@ export const latency = (duration: Duration.Input): Fault => {
   return { _tag: "Latency", name: `latency ${millis} ms`, phase: "answer", processed: true, millis }
 }
 
+/**
+ * The answer comes so much later as the distribution says. Each exchange draws for itself: in a simulation from the seed of the run, elsewhere from `seed`, default 0, its label and
+ * its occurrence. @category constructors @since 0.1.0
+ */
+export const latencyOf = (
+  latency: Latencies.Latency,
+  options?: { readonly seed?: number | string | undefined }
+): Fault => ({
+  _tag: "LatencyOf",
+  name: `latency ${Latencies.inWords(latency)}`,
+  phase: "answer",
+  processed: true,
+  latency,
+  seed: options?.seed ?? 0
+})
+
 /** Nobody listens: `ECONNREFUSED`. On a port, where a connection was taken already, a reset. @category constructors @since 0.1.0 */
 export const refused: Fault = { _tag: "Refused", name: "refused", phase: "connection", processed: false }
+
+/** The name cannot be resolved: `ENOTFOUND`, or `EAI_AGAIN` where asking again may help. On a port, where it was resolved already, a reset. @category constructors @since 0.1.0 */
+export const dns = (code: "ENOTFOUND" | "EAI_AGAIN" = "ENOTFOUND"): Fault => unreachable(`DNS ${code}`, code)
+
+/**
+ * The certificate is refused, such as `CERT_HAS_EXPIRED`, `DEPTH_ZERO_SELF_SIGNED_CERT`, `ERR_TLS_CERT_ALTNAME_INVALID`. On a port, which speaks plain HTTP, a reset.
+ * @category constructors @since 0.1.0
+ */
+export const tls = (code = "CERT_HAS_EXPIRED"): Fault => unreachable(`TLS ${code}`, code)
+
+const unreachable = (name: string, code: string): Fault => ({
+  _tag: "Unreachable",
+  name,
+  phase: "connection",
+  processed: false,
+  code
+})
 
 /**
  * No connection comes about, and the client's transport gives up after its connect timeout, default 2 seconds. On a port, where a connection was taken already, no answer.
@@ -169,6 +248,58 @@ export const truncated = (share = 0.5): Fault => {
     share
   }
 }
+
+/**
+ * The body comes in so many pieces, each after a while: slow, and never silent for long. Default 8 pieces, one a second. Throws a `RangeError` unless there is a piece.
+ * @category constructors @since 0.1.0
+ */
+export const trickle = (options?: {
+  readonly pieces?: number | undefined
+  readonly every?: Duration.Input | undefined
+}): Fault => {
+  const pieces = options?.pieces ?? 8
+  const millis = Duration.toMillis(options?.every ?? "1 second")
+  if (!Number.isInteger(pieces) || pieces < 1)
+    throw new RangeError(`Fault.trickle: pieces must be a whole number of at least 1, got ${pieces}`)
+  return {
+    _tag: "Trickle",
+    name: `trickle of ${pieces} pieces, ${millis} ms each`,
+    phase: "body",
+    processed: true,
+    pieces,
+    millis
+  }
+}
+
+/** The body as it is, under another type. Default `text/plain`. @category constructors @since 0.1.0 */
+export const contentType = (type = "text/plain"): Fault => ({
+  _tag: "ContentType",
+  name: `content type ${type}`,
+  phase: "body",
+  processed: true,
+  type
+})
+
+/** Headers of so many bytes more, which clients refuse: Node's from 16 KiB on. Default 32 KiB. @category constructors @since 0.1.0 */
+export const hugeHeaders = (bytes = 32 * 1024): Fault => ({
+  _tag: "HugeHeaders",
+  name: `headers of ${bytes} bytes`,
+  phase: "answer",
+  processed: true,
+  bytes
+})
+
+/**
+ * One place of a successful answer's JSON is not as declared. `Drift.of` makes every one of an operation out of its response schema. @category constructors @since 0.1.0
+ */
+export const drift = (kind: DriftKind, path: ReadonlyArray<string>): Fault => ({
+  _tag: "Drift",
+  name: `drift: ${kind} at ${path.length === 0 ? "the top" : path.join(".")}`,
+  phase: "body",
+  processed: true,
+  kind,
+  path
+})
 
 /** The body is not JSON, whatever its type says. @category constructors @since 0.1.0 */
 export const garbage: Fault = { _tag: "Garbage", name: "garbage", phase: "body", processed: true }

@@ -6,6 +6,7 @@ import { dual } from "effect/Function"
 import type { Exchange } from "./Exchange.ts"
 import type { Fault } from "./Fault.ts"
 import * as Faults from "./Fault.ts"
+import * as Latencies from "./Latency.ts"
 
 /** @category models @since 0.1.0 */
 export interface FaultPlan {
@@ -43,6 +44,36 @@ export const during = (span: Span, plan: FaultPlan): FaultPlan => {
 
 /** Everything fails while the span lasts. Default `Fault.refused`. @category constructors @since 0.1.0 */
 export const outage = (span: Span, fault: Fault = Faults.refused): FaultPlan => during(span, always(fault))
+
+/** Up for a while, down for a while, over and over, counted from when the network was made. Default `Fault.refused`. Throws a `RangeError` unless both last. @category constructors @since 0.1.0 */
+export const flapping = (
+  spans: { readonly up: Duration.Input; readonly down: Duration.Input },
+  fault: Fault = Faults.refused
+): FaultPlan => {
+  const up = Duration.toMillis(spans.up)
+  const down = Duration.toMillis(spans.down)
+  if (!(up > 0 && down > 0 && Number.isFinite(up + down)))
+    throw new RangeError(`FaultPlan.flapping: up and down must last, got ${up} ms and ${down} ms`)
+  return when(({ at }) => at % (up + down) >= up, fault)
+}
+
+/** @category models @since 0.1.0 */
+export interface BrownOut extends Span {
+  readonly seed: number | string
+  /** Share of the exchanges that are refused, from 0 to 1. Default 0.5. */
+  readonly share?: number | undefined
+  /** What becomes of these. Default `Fault.status(503)`. */
+  readonly refused?: Fault | undefined
+  /** What becomes of the others. Default a latency around 2 seconds, with a tail. */
+  readonly slowed?: Fault | undefined
+}
+
+/** Overloaded while the span lasts: some are refused, and the others wait. Throws a `RangeError` for a share that is none. @category constructors @since 0.1.0 */
+export const brownOut = (options: BrownOut): FaultPlan => {
+  const { refused = Faults.status(503), seed, share = 0.5 } = options
+  const slowed = options.slowed ?? Faults.latencyOf(Latencies.logNormal({ median: "2 seconds" }), { seed })
+  return during(options, orElse(seeded({ seed, faults: [{ share, fault: refused }] }), always(slowed)))
+}
 
 /** One fault of a seeded plan. @category models @since 0.1.0 */
 export interface Share {

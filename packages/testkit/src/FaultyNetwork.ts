@@ -9,6 +9,9 @@ import type { Answer, Exchange, Received } from "./Exchange.ts"
 import * as Exchanges from "./Exchange.ts"
 import type { Fault } from "./Fault.ts"
 import type { FaultPlan } from "./FaultPlan.ts"
+import { current } from "./kernel/CurrentRun.ts"
+import * as Draw from "./kernel/Draw.ts"
+import * as Latencies from "./Latency.ts"
 import type { SimulatedProvider } from "./SimulatedProvider.ts"
 import type { Wire } from "./Wire.ts"
 import * as Wires from "./Wire.ts"
@@ -63,6 +66,17 @@ const log = (
   })
 }
 
+/** How much later the answer comes: drawn by the run, or by the fault's own seed. */
+const delayOf = (fault: Fault, { label, occurrence, provider }: Exchange): number => {
+  if (fault._tag === "Latency") return fault.millis
+  if (fault._tag !== "LatencyOf") return 0
+  const run = current()
+  const draw = (name: string): number =>
+    run?.uniform(`${name} ${provider} ${label}`) ??
+    Draw.fraction(Draw.hashOf(`${fault.seed}\n${name}\n${label}\n${occurrence}`))
+  return Latencies.sample(fault.latency, draw("latency"), draw("second draw of latency"))
+}
+
 /** Whether the request reaches the provider at all. */
 const reaches = (fault: Fault): boolean => fault.processed || fault.phase === "work"
 
@@ -97,7 +111,8 @@ export const make = (plan: FaultPlan): Effect.Effect<FaultyNetwork> =>
         const now = yield* Clock.currentTimeMillis
         const wire = Wires.of({ fault, answer, edge: provider.edge, now })
         log(provider, exchange, startedAt, fault, answer, wire)
-        if (fault._tag === "Latency") yield* Effect.sleep(Duration.millis(fault.millis))
+        const delay = delayOf(fault, exchange)
+        if (delay > 0) yield* Effect.sleep(Duration.millis(delay))
         return wire
       })
     }

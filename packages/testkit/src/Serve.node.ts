@@ -90,9 +90,13 @@ const write = (response: ServerResponse, chunk: Uint8Array): Effect.Effect<void>
 const layAnswer = Effect.fnUntraced(function* (response: ServerResponse, wire: Answered) {
   response.writeHead(wire.status, wire.headers)
   const [only] = wire.chunks
-  if (wire.end === "complete" && wire.chunks.length <= 1) return void response.end(only)
+  const { everyMillis } = wire
+  if (wire.end === "complete" && wire.chunks.length <= 1 && everyMillis === undefined) return void response.end(only)
   response.flushHeaders()
-  for (const chunk of wire.chunks) yield* write(response, chunk)
+  for (const chunk of wire.chunks) {
+    if (everyMillis !== undefined) yield* Effect.sleep(Duration.millis(everyMillis))
+    yield* write(response, chunk)
+  }
   if (wire.end === "complete") return void response.end()
   if (wire.end === "stall") return
   yield* Effect.sleep(beforeReset)
@@ -145,8 +149,8 @@ const close = (server: Server): Effect.Effect<void> =>
   })
 
 /**
- * Serves a provider on 127.0.0.1 until the scope closes; then every connection is cut. Two faults cannot be told to a single request on a port, since it has its connection:
- * `refused` becomes a reset, `connectBlackhole` an answer that never comes. Throws a `RangeError` for a port out of range.
+ * Serves a provider on 127.0.0.1 until the scope closes; then every connection is cut. Some faults cannot be told to a single request on a port, since it has its connection:
+ * `refused`, `dns` and `tls` become a reset, `connectBlackhole` an answer that never comes. Throws a `RangeError` for a port out of range.
  * @category constructors @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (

@@ -47,9 +47,17 @@ const received = (
       new HttpClientError.HttpClientError({ reason: new HttpClientError.EncodeError({ request, cause }) })
   })
 
+/** As Node's own clients have it. @category constants @since 0.1.0 */
+export const maxHeaderBytes = 16 * 1024
+
+const headerBytes = (headers: Readonly<Record<string, string>>): number =>
+  Object.entries(headers).reduce((bytes, [name, value]) => bytes + name.length + value.length, 0)
+
 const lay = (request: HttpClientRequest.HttpClientRequest, url: URL, wire: Wire): Sent => {
   switch (wire._tag) {
     case "Answered":
+      if (headerBytes(wire.headers) > maxHeaderBytes)
+        return Effect.fail(transportError(request, "UND_ERR_HEADERS_OVERFLOW"))
       return Effect.succeed(new SimulatedResponse(request, url.href, wire))
     case "Broken":
       return Effect.fail(transportError(request, wire.code))

@@ -12,9 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Answer, Received } from "./Exchange.ts"
 import * as Exchanges from "./Exchange.ts"
+import * as Trap from "./kernel/Trap.ts"
 import type { Ledger } from "./Ledger.ts"
 import { HttpApiBuilder, HttpApiSchemaError, HttpRouter, HttpServer, HttpServerRequest } from "./Platform.ts"
 import type { HttpServerResponse } from "./Platform.ts"
@@ -74,6 +75,11 @@ export interface Options<Id extends string, Groups extends HttpApiGroup.Constrai
   /** `HttpApiBuilder.group` for each group of the declaration. */
   readonly handlers: Layer.Layer<HttpApiGroup.ToService<Id, Groups>, never, HandlerServices>
   readonly ledger: Ledger
+  /**
+   * Values of references that the handlers read, such as the account. Where it is given, handlers are built once for all simulations that have the same ones, which takes most of
+   * the time that a simulation takes to make: they must keep no state of their own. Default: they are built anew.
+   */
+  readonly state?: Context.Context<never> | undefined
   /** Default `plainWords`. */
   readonly words?: Words | undefined
   /** Parts of the protocol, the outermost first. Default none. */
@@ -105,7 +111,7 @@ interface Route {
 const patternOf = (template: string): RegExp =>
   new RegExp(`^${template.replaceAll(/[.*+?^${}()|[\]\\]/gu, "\\$&").replaceAll(/:\w+/gu, "[^/]+")}$`, "u")
 
-const routesOf = (provider: Provider.Any): ReadonlyArray<Route> => {
+const readRoutes = (provider: Provider.Any): ReadonlyArray<Route> => {
   const routes: Array<Route> = []
   HttpApi.reflect(provider.api as HttpApi.Top, {
     onGroup: () => undefined,
@@ -118,6 +124,15 @@ const routesOf = (provider: Provider.Any): ReadonlyArray<Route> => {
       })
     }
   })
+  return routes
+}
+
+/** Declarations do not change: each is read once. */
+const knownRoutes = new WeakMap<Provider.Any, ReadonlyArray<Route>>()
+
+const routesOf = (provider: Provider.Any): ReadonlyArray<Route> => {
+  const routes = knownRoutes.get(provider) ?? readRoutes(provider)
+  knownRoutes.set(provider, routes)
   return routes
 }
 
@@ -186,12 +201,13 @@ const invalidOr =
     return Effect.succeed(words.invalid(problemOf(place, defect.cause), request))
   }
 
-/** The endpoints themselves, behind all parts. */
-const endpoints = <Id extends string, Groups extends HttpApiGroup.Constraint>(
-  options: Options<Id, Groups>,
-  origin: string
-): Effect.Effect<Handle, never, Scope.Scope> => {
-  const { handlers, provider, words = plainWords } = options
+type App = Effect.Success<ReturnType<typeof appOf>>
+
+/** The declaration with its handlers, as what answers a request. */
+const appOf = <Id extends string, Groups extends HttpApiGroup.Constraint>({
+  handlers,
+  provider
+}: Options<Id, Groups>) => {
   const served = HttpApiBuilder.layer(provider.api).pipe(
     Layer.provide(handlers),
     Layer.provide(markers),
@@ -199,20 +215,38 @@ const endpoints = <Id extends string, Groups extends HttpApiGroup.Constraint>(
   )
   // All that is left to require is the router, but the types cannot tell while the groups are a parameter.
   const routes = served as unknown as Layer.Layer<never, never, HttpRouter.HttpRouter>
-  return Effect.map(
-    HttpRouter.toHttpEffect(routes),
-    (app) => (request) =>
-      Effect.scoped(
-        Effect.provideService(app, HttpServerRequest.HttpServerRequest, serverRequest(origin, request))
-      ).pipe(
-        Effect.map(answerOf),
-        Effect.catch((error) =>
-          error.reason._tag === "RouteNotFound" ? Effect.succeed(words.unknownPath(request)) : Effect.die(error)
-        ),
-        Effect.catchDefect(invalidOr(words, request))
-      )
-  )
+  return HttpRouter.toHttpEffect(routes)
 }
+
+/** By their handlers. */
+const sharedApps = new WeakMap<object, App>()
+
+/** Belongs to no run: clock and randomness are those of whoever asks, and what is built stays. */
+const sharedApp = <Id extends string, Groups extends HttpApiGroup.Constraint>(options: Options<Id, Groups>): App => {
+  // Handlers keep the services that they are built with: there must be none, not even a scheduler.
+  const nothing = (_: Context.Context<never>) => Context.make(Scope.Scope, Scope.makeUnsafe())
+  const build = Effect.updateContext(appOf(options), nothing)
+  const app = sharedApps.get(options.handlers) ?? Trap.aside(() => Effect.runSync(build))
+  sharedApps.set(options.handlers, app)
+  return app
+}
+
+/** The endpoints themselves, behind all parts. */
+const endpoints = Effect.fnUntraced(function* <Id extends string, Groups extends HttpApiGroup.Constraint>(
+  options: Options<Id, Groups>,
+  origin: string
+): Effect.fn.Return<Handle, never, Scope.Scope> {
+  const { state, words = plainWords } = options
+  const app = state === undefined ? yield* appOf(options) : Effect.provideContext(sharedApp(options), state)
+  return (request) =>
+    Effect.scoped(Effect.provideService(app, HttpServerRequest.HttpServerRequest, serverRequest(origin, request))).pipe(
+      Effect.map(answerOf),
+      Effect.catch((error) =>
+        error.reason._tag === "RouteNotFound" ? Effect.succeed(words.unknownPath(request)) : Effect.die(error)
+      ),
+      Effect.catchDefect(invalidOr(words, request))
+    )
+})
 
 /** The endpoint as it works: so long, and broken where the plan says so. */
 const working = (

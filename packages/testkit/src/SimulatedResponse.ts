@@ -11,6 +11,7 @@ import {
   HttpIncomingMessage,
   UrlParams
 } from "@breakwater/core/Platform"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
@@ -48,7 +49,7 @@ export class SimulatedResponse extends Inspectable.Class implements HttpClientRe
   }
 
   get stream(): Stream.Stream<Uint8Array, HttpClientError.HttpClientError> {
-    const chunks: Stream.Stream<Uint8Array> = Stream.fromIterable(this.wire.chunks)
+    const chunks = this.chunks
     switch (this.wire.end) {
       case "complete":
         return chunks
@@ -60,6 +61,14 @@ export class SimulatedResponse extends Inspectable.Class implements HttpClientRe
       case "stall":
         return Stream.concat(chunks, Stream.never)
     }
+  }
+
+  private get chunks(): Stream.Stream<Uint8Array> {
+    const { chunks, everyMillis } = this.wire
+    if (everyMillis === undefined) return Stream.fromIterable(chunks)
+    return Stream.mapEffect(Stream.fromIterable(chunks), (chunk) =>
+      Effect.as(Effect.sleep(Duration.millis(everyMillis)), chunk)
+    )
   }
 
   private get bytes(): Failing<Uint8Array> {

@@ -2,6 +2,7 @@
  * What the client meets on the wire, given what the provider answered and which fault struck: one pure function, so that a port and an in-memory client misbehave alike.
  * @since 0.1.0
  */
+import * as Drifts from "./Drift.ts"
 import type { Answer } from "./Exchange.ts"
 import type { Fault, HugeBody } from "./Fault.ts"
 import * as Hint from "./Hint.ts"
@@ -22,6 +23,8 @@ export interface Answered {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly chunks: ReadonlyArray<Uint8Array>
+  /** Milliseconds before each chunk. Default 0. */
+  readonly everyMillis?: number | undefined
   /** What follows the last chunk. `Content-Length`, where it is sent, is that of the whole body all the same. */
   readonly end: "complete" | "reset" | "stall"
 }
@@ -32,7 +35,10 @@ const broken = (code: string): Wire => ({ _tag: "Broken", code })
 
 const isBodiless = (status: number): boolean => status === 204 || status === 205 || status === 304
 
-const answered = (answer: Answer, change?: Partial<Pick<Answered, "chunks" | "end" | "headers">>): Answered => {
+const answered = (
+  answer: Answer,
+  change?: Partial<Pick<Answered, "chunks" | "end" | "headers" | "everyMillis">>
+): Answered => {
   const { body, headers, status } = answer
   const length = isBodiless(status) ? {} : { "content-length": String(body.length) }
   const chunks = body.length === 0 ? [] : [body]
@@ -53,6 +59,17 @@ const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
     offset += part.length
   }
   return joined
+}
+
+const isJsonSuccess = ({ body, headers, status }: Answer): boolean =>
+  status < 300 && body.length > 0 && headers["content-type"]?.startsWith("application/json") === true
+
+/** A body in so many pieces of about the same length, fewer if it has fewer bytes. */
+const inPieces = (body: Uint8Array, pieces: number): ReadonlyArray<Uint8Array> => {
+  const size = Math.max(1, Math.ceil(body.length / pieces))
+  return Array.from({ length: Math.ceil(body.length / size) }, (_, index) =>
+    body.subarray(index * size, (index + 1) * size)
+  )
 }
 
 const page = encoder.encode(
@@ -92,10 +109,13 @@ export const of = (options: {
   switch (fault._tag) {
     case "None":
     case "Latency":
+    case "LatencyOf":
     case "Crash":
       return answered(answer)
     case "Refused":
       return broken("ECONNREFUSED")
+    case "Unreachable":
+      return broken(fault.code)
     case "ConnectBlackhole":
       return { _tag: "Unconnected", millis: fault.millis }
     case "ResetBefore":
@@ -109,6 +129,14 @@ export const of = (options: {
       const kept = answer.body.subarray(0, Math.floor(answer.body.length * fault.share))
       return answered(answer, { chunks: kept.length === 0 ? [] : [kept], end: "reset" })
     }
+    case "Trickle":
+      return answered(answer, { chunks: inPieces(answer.body, fault.pieces), everyMillis: fault.millis })
+    case "ContentType":
+      return answered({ ...answer, headers: { ...answer.headers, "content-type": fault.type } })
+    case "HugeHeaders":
+      return answered({ ...answer, headers: { ...answer.headers, "x-padding": "x".repeat(fault.bytes) } })
+    case "Drift":
+      return answered(isJsonSuccess(answer) ? { ...answer, body: Drifts.apply(answer.body, fault) } : answer)
     case "Garbage":
       return answered({ ...answer, body: spoiled(answer.body) })
     case "Html":

@@ -6,7 +6,7 @@ import * as Idempotency from "@breakwater/core/Idempotency"
 import * as Undici from "@breakwater/core/node/Undici"
 import { isProviderError } from "@breakwater/core/ProviderError"
 import { Stripe } from "@breakwater/providers/stripe"
-import { Fault, FaultPlan, Hint, SimulatedNetwork, SimulatedStripe } from "@breakwater/testkit"
+import { Fault, FaultPlan, Hint, Latency, SimulatedNetwork, SimulatedStripe } from "@breakwater/testkit"
 import type { SimulatedProvider } from "@breakwater/testkit/SimulatedProvider"
 import * as Serve from "@breakwater/testkit/node/Serve"
 
@@ -62,8 +62,11 @@ const transports = { fetch: FetchHttpClient.layer, undici: Undici.layer() }
 const cases: ReadonlyArray<readonly [fault: Fault.Fault, reason: string, message?: "differs"]> = [
   [Fault.none, "succeeded"],
   [Fault.latency("50 millis"), "succeeded"],
+  [Fault.latencyOf(Latency.normal({ mean: "50 millis", deviation: "5 millis" })), "succeeded"],
   // A single request cannot be refused on a port: it has its connection.
   [Fault.refused, "TransportFailed", "differs"],
+  [Fault.dns(), "TransportFailed", "differs"],
+  [Fault.tls(), "TransportFailed", "differs"],
   [Fault.connectBlackhole("100 millis"), "Timeout", "differs"],
   [Fault.resetBefore, "TransportFailed"],
   [Fault.lostResponse, "TransportFailed"],
@@ -72,6 +75,15 @@ const cases: ReadonlyArray<readonly [fault: Fault.Fault, reason: string, message
   [Fault.silence, "Timeout"],
   [Fault.truncated(0), "TransportFailed", "differs"],
   [Fault.truncated(0.5), "TransportFailed", "differs"],
+  [Fault.trickle({ pieces: 4, every: "20 millis" }), "succeeded"],
+  [Fault.contentType(), "succeeded"],
+  [Fault.hugeHeaders(), "TransportFailed", "differs"],
+  [Fault.status(408), "Unavailable"],
+  [Fault.drift("missing optional", ["metadata"]), "succeeded"],
+  [Fault.drift("extra field", []), "succeeded"],
+  [Fault.drift("null", ["amount"]), "ResponseInvalid"],
+  [Fault.drift("string for number", ["amount"]), "ResponseInvalid"],
+  [Fault.drift("widened enum", ["object"]), "ResponseInvalid"],
   [Fault.garbage, "Unavailable"],
   [Fault.html(), "Unavailable"],
   [Fault.html(502), "Unavailable"],

@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Fault, Hint } from "@breakwater/testkit"
+import { Fault, Hint, Latency } from "@breakwater/testkit"
 
 const all: ReadonlyArray<Fault.Fault> = [
   Fault.none,
   Fault.latency("1 second"),
+  Fault.latencyOf(Latency.pareto({ least: "1 second" })),
   Fault.refused,
+  Fault.dns(),
+  Fault.tls(),
   Fault.connectBlackhole(),
   Fault.resetBefore,
   Fault.lostResponse,
@@ -12,6 +15,10 @@ const all: ReadonlyArray<Fault.Fault> = [
   Fault.blackhole({ processed: true }),
   Fault.silence,
   Fault.truncated(0.5),
+  Fault.trickle(),
+  Fault.contentType(),
+  Fault.hugeHeaders(),
+  Fault.drift("null", ["data", "*", "id"]),
   Fault.garbage,
   Fault.html(),
   Fault.html(502),
@@ -44,7 +51,10 @@ describe("Fault", () => {
     assert.deepStrictEqual(seen, [
       "None none done",
       "Latency answer done",
+      "LatencyOf answer done",
       "Refused connection not done",
+      "Unreachable connection not done",
+      "Unreachable connection not done",
       "ConnectBlackhole connection not done",
       "ResetBefore request not done",
       "LostResponse answer done",
@@ -52,6 +62,10 @@ describe("Fault", () => {
       "Blackhole answer done",
       "Silence body done",
       "Truncated body done",
+      "Trickle body done",
+      "ContentType body done",
+      "HugeHeaders answer done",
+      "Drift body done",
       "Garbage body done",
       "Html body done",
       "Html body done",
@@ -72,6 +86,7 @@ describe("Fault", () => {
     assert.throws(() => Fault.truncated(Number.NaN), RangeError)
     assert.throws(() => Fault.truncated(-0.1), RangeError)
     assert.doesNotThrow(() => Fault.truncated(0))
+    assert.throws(() => Fault.trickle({ pieces: 0 }), RangeError, /Fault.trickle: pieces/u)
     assert.throws(() => Fault.status(199), RangeError, /Fault.status: status must be from 200 to 599/u)
     assert.throws(() => Fault.status(600), RangeError)
     assert.throws(() => Fault.html(1), RangeError, /Fault.html/u)

@@ -33,6 +33,37 @@ describe("FaultPlan.script", () => {
   })
 })
 
+describe("FaultPlan.flapping", () => {
+  it("is up, then down, over and over", () => {
+    const plan = FaultPlan.flapping({ up: "10 seconds", down: "2 seconds" })
+    const at = (seconds: number) => plan.next(exchange({ at: seconds * 1000 })).name
+
+    assert.deepStrictEqual([0, 9.999, 10, 11.999, 12, 21.999, 22, 24].map(at), [
+      "none",
+      "none",
+      "refused",
+      "refused",
+      "none",
+      "none",
+      "refused",
+      "none"
+    ])
+    assert.throws(() => FaultPlan.flapping({ up: 0, down: 1 }), RangeError, "FaultPlan.flapping: up and down must last")
+  })
+})
+
+describe("FaultPlan.brownOut", () => {
+  it("refuses a share while it lasts, and slows the others down", () => {
+    const plan = FaultPlan.brownOut({ from: "1 second", to: "2 seconds", seed: 1, share: 0.25 })
+    const during = Array.from({ length: 1000 }, (_, occurrence) => plan.next(exchange({ at: 1500, occurrence })).name)
+
+    assert.approximately(during.filter((name) => name === "status 503").length, 250, 50)
+    assert.deepStrictEqual(new Set(during), new Set(["status 503", "latency lognormal 2000 ms, 0.5"]))
+    assert.deepStrictEqual(names(plan, [exchange({ at: 999 }), exchange({ at: 2000 })]), ["none", "none"])
+    assert.throws(() => FaultPlan.brownOut({ from: 0, to: 1, seed: 1, share: 2 }), RangeError)
+  })
+})
+
 describe("FaultPlan.when", () => {
   it("strikes where the predicate holds", () => {
     const plan = FaultPlan.when(

@@ -40,6 +40,21 @@ describe("Wire.of", () => {
     assert.deepStrictEqual(on(Fault.connectBlackhole("3 seconds")), { _tag: "Unconnected", millis: 3000 })
   })
 
+  it("sends the body in pieces, under another type, or below headers that are too large", () => {
+    const slow = answered(on(Fault.trickle({ pieces: 4, every: "2 seconds" })))
+    const typed = answered(on(Fault.contentType("text/html")))
+    const padded = answered(on(Fault.hugeHeaders(20_000)))
+
+    assert.deepStrictEqual(
+      [slow.chunks.map(({ length }) => length), slow.everyMillis, text(slow)],
+      [[6, 6, 6, 4], 2000, full]
+    )
+    assert.deepStrictEqual([typed.headers["content-type"], text(typed)], ["text/html", full])
+    assert.deepStrictEqual([padded.headers["x-padding"]?.length, text(padded)], [20_000, full])
+    assert.deepStrictEqual(on(Fault.dns("EAI_AGAIN")), { _tag: "Broken", code: "EAI_AGAIN" })
+    assert.deepStrictEqual(on(Fault.tls()), { _tag: "Broken", code: "CERT_HAS_EXPIRED" })
+  })
+
   it("keeps the length of the whole body when it sends a part", () => {
     const half = answered(on(Fault.truncated(0.5)))
     const silent = answered(on(Fault.silence))

@@ -40,6 +40,20 @@ const clientFor = (
   )
 }
 
+/** A method that is generated when it is called first: most programs use few of a provider's operations, and each takes its time to compile. */
+const onFirstUse = (generate: Effect.Effect<LooseMethod>): LooseMethod => {
+  let made: LooseMethod | undefined
+  return (request) =>
+    Effect.suspend(
+      () =>
+        made?.(request) ??
+        Effect.flatMap(generate, (method) => {
+          made = method
+          return method(request)
+        })
+    )
+}
+
 /** The methods of a provider over one connection. `client` is the transport. @category constructors @since 0.1.0 */
 export const make = <P extends Any>(
   provider: P,
@@ -53,16 +67,17 @@ export const make = <P extends Any>(
   Effect.gen(function* () {
     const { baseUrl, client, connection, operations } = options
     const api = provider.api as HttpApi.Top
+    // What stands around the endpoints of the declaration is looked for where the client is made, not where it is used.
+    const services = yield* Effect.context<never>()
     const methods: Record<string, LooseMethod> = {}
     const groups: Record<string, Record<string, LooseMethod>> = {}
-    for (const { decode, endpoint, group, operation, topLevel } of ResponseDecoding.ofApi(api, operations)) {
+    for (const { decode, endpoint, group, path, topLevel } of ResponseDecoding.ofApi(api)) {
+      const operation = operations.get(path)
+      if (operation === undefined) continue
       const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode))
       const httpClient = clientFor(connection, operation, kind, client, baseUrl)
-      const generated = yield* HttpApiClient.endpoint(api, {
-        group,
-        endpoint,
-        httpClient
-      }) as Effect.Effect<LooseMethod>
+      const generate = HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
+      const generated = onFirstUse(Effect.provideContext(generate, services))
       const method = ResponseDecoding.method(connection, operation, generated)
       if (topLevel) methods[endpoint] = method
       else (groups[group] ??= {})[endpoint] = method

@@ -12,6 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { BodyKind, Operation } from "../definition/Operation.ts"
+import * as Operations from "../definition/Operation.ts"
 import type { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
@@ -49,12 +50,12 @@ type Schemas = ReadonlyMap<number, readonly [Schema.Top, ...ReadonlyArray<Schema
 
 const jsonDecoders = (
   schemas: Schemas,
-  kinds: ReadonlyMap<number, BodyKind> | undefined,
+  kinds: ReadonlyMap<number, BodyKind>,
   options: SchemaParseOptions
 ): ReadonlyMap<number, (json: unknown) => Effect.Effect<unknown, unknown>> =>
   new Map(
     [...schemas]
-      .filter(([status]) => kinds?.get(status) === "json")
+      .filter(([status]) => kinds.get(status) === "json")
       .map(([status, each]) => [
         status,
         Schema.decodeUnknownEffect(Schema.Union(each) as unknown as Schema.ConstraintDecoder<unknown>, options)
@@ -69,36 +70,32 @@ export interface Decoded {
   readonly endpoint: string
   /** The method stands in the client itself, not in a group of it. */
   readonly topLevel: boolean
-  readonly operation: Operation
+  /** `group.endpoint`, or the endpoint alone. */
+  readonly path: string
   readonly decode: Decode
 }
 
-/** A decoder for each operation: JSON from the value that was parsed already, everything else as the generated client does. @category constructors @since 0.1.0 */
-export const ofApi = (api: HttpApi.Top, operations: ReadonlyMap<string, Operation>): ReadonlyArray<Decoded> => {
+const compile = (api: HttpApi.Top): ReadonlyArray<Decoded> => {
   const decoders: Array<Decoded> = []
   HttpApi.reflect(api, {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const all = Context.getOrUndefined(mergedAnnotations, HttpApi.ParseOptions)
-      const operation = operations.get(
-        group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
-      )
-      if (operation === undefined) return
-      const { declared } = operation
+      const kinds = Operations.declaredOf(successes, errors)
       const ofSuccess = jsonDecoders(
         successes,
-        declared?.success,
+        kinds.success,
         Context.getOrUndefined(mergedAnnotations, HttpApi.SuccessParseOptions) ?? all
       )
       const ofError = jsonDecoders(
         errors,
-        declared?.error,
+        kinds.error,
         Context.getOrUndefined(mergedAnnotations, HttpApi.ErrorParseOptions) ?? all
       )
       const generated = generatedDecoder(api, group, endpoint)
       const decode: Decode = (response) => {
         const { parsed, status } = response
-        if (declared?.success.get(status) === "none" || declared?.error.get(status) === "none")
+        if (kinds.success.get(status) === "none" || kinds.error.get(status) === "none")
           return generated(response.withoutBody())
         if (parsed._tag !== "Json") return generated(response)
         const error = ofError.get(status)
@@ -106,10 +103,21 @@ export const ofApi = (api: HttpApi.Top, operations: ReadonlyMap<string, Operatio
         return ofSuccess.get(status)?.(parsed.value) ?? generated(response)
       }
       const { topLevel } = group
-      decoders.push({ group: group.identifier, endpoint: endpoint.identifier, topLevel, operation, decode })
+      const path = topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
+      decoders.push({ group: group.identifier, endpoint: endpoint.identifier, topLevel, path, decode })
     }
   })
   return decoders
+}
+
+/** Declarations do not change: the decoders of each are made once, however many clients are made of it. */
+const compiled = new WeakMap<HttpApi.Top, ReadonlyArray<Decoded>>()
+
+/** A decoder for each operation: JSON from the value that was parsed already, everything else as the generated client does. @category constructors @since 0.1.0 */
+export const ofApi = (api: HttpApi.Top): ReadonlyArray<Decoded> => {
+  const known = compiled.get(api) ?? compile(api)
+  compiled.set(api, known)
+  return known
 }
 
 const generatedDecoder = (api: HttpApi.Top, group: HttpApiGroup.Top, endpoint: HttpApiEndpoint.Top): Decode =>

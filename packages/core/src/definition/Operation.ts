@@ -94,9 +94,53 @@ const bodyKind = (schemas: ReadonlyArray<Schema.Top>): BodyKind => {
 const kinds = (schemas: Schemas): ReadonlyMap<number, BodyKind> =>
   new Map([...schemas].map(([status, each]) => [status, bodyKind(each)]))
 
-const declaredOf = (successes: Schemas, errors: Schemas): Declared => {
+/** What a declaration says about the bodies of an endpoint's answers. @category constructors @since 0.1.0 */
+export const declaredOf = (successes: Schemas, errors: Schemas): Declared => {
   const success = kinds(successes)
   return { success, error: kinds(errors), emptySuccess: [...success.values()].every((kind) => kind === "none") }
+}
+
+/** What a declaration says about an endpoint, whoever provides it and under whatever policy. */
+interface Endpoint {
+  readonly path: string
+  /** A status among its errors that tells of an outage, which it may not declare. */
+  readonly outage: number | undefined
+  /** Overrides of the policy, the outermost first. */
+  readonly overrides: ReadonlyArray<CallPolicy>
+  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "declared">
+}
+
+const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
+  const read: Array<Endpoint> = []
+  HttpApi.reflect(api, {
+    onGroup: () => undefined,
+    onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
+      const outage = [...errors.keys()].find(tellsOfOutage)
+      read.push({
+        path: group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`,
+        outage: Context.get(mergedAnnotations, DeclaresOutage) ? undefined : outage,
+        overrides: [api, group, endpoint].map(({ annotations }) => Context.getOrUndefined(annotations, Policy) ?? {}),
+        fixed: {
+          method: endpoint.method,
+          template: endpoint.path,
+          safety: Safety.ofEndpoint(endpoint),
+          keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
+          cost: Context.get(mergedAnnotations, Cost),
+          declared: declaredOf(successes, errors)
+        }
+      })
+    }
+  })
+  return read
+}
+
+/** Declarations do not change: each is read once, however many clients are made of it. */
+const endpointsOf = new WeakMap<HttpApi.Top, ReadonlyArray<Endpoint>>()
+
+const endpointsIn = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
+  const known = endpointsOf.get(api) ?? readEndpoints(api)
+  endpointsOf.set(api, known)
+  return known
 }
 
 /** Everything that the declaration of a provider says about its operations, by `group.endpoint`, or the first rule it breaks. @category constructors @since 0.1.0 */
@@ -106,43 +150,23 @@ export const ofApi = (
   base: CallPolicy
 ): Result.Result<ReadonlyMap<string, Operation>, CallPolicyError> => {
   const operations = new Map<string, Operation>()
-  let broken: CallPolicyError | undefined
-  HttpApi.reflect(api, {
-    onGroup: () => undefined,
-    onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
-      const path = group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
-      const name = `${provider}.${path}`
-      const outage = [...errors.keys()].find(tellsOfOutage)
-      if (outage !== undefined && !Context.get(mergedAnnotations, DeclaresOutage)) {
-        broken ??= new CallPolicyError({
+  for (const { fixed, outage, overrides, path } of endpointsIn(api)) {
+    const name = `${provider}.${path}`
+    if (outage !== undefined) {
+      return Result.fail(
+        new CallPolicyError({
           owner: name,
           field: "error",
           rule: `declares ${outage}, a status that tells of an outage: set httpApiStatus, or mark the endpoint with Operation.declaresOutage`
         })
-      }
-      const written = [api, group, endpoint].reduce(
-        (policy, { annotations }) => CallPolicies.merge(policy, Context.getOrUndefined(annotations, Policy) ?? {}),
-        base
       )
-      const resolved = PolicyRules.resolve(name, written)
-      if (Result.isFailure(resolved)) {
-        broken ??= resolved.failure
-        return
-      }
-      operations.set(path, {
-        name,
-        method: endpoint.method,
-        template: endpoint.path,
-        safety: Safety.ofEndpoint(endpoint),
-        keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
-        policy: resolved.success,
-        written,
-        cost: Context.get(mergedAnnotations, Cost),
-        declared: declaredOf(successes, errors)
-      })
     }
-  })
-  return broken === undefined ? Result.succeed(operations) : Result.fail(broken)
+    const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
+    const resolved = PolicyRules.resolve(name, written)
+    if (Result.isFailure(resolved)) return Result.fail(resolved.failure)
+    operations.set(path, { name, ...fixed, policy: resolved.success, written })
+  }
+  return Result.succeed(operations)
 }
 
 /**

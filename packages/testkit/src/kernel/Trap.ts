@@ -42,6 +42,17 @@ export const watching = <A>(watch: Watch, body: () => A): A => {
   }
 }
 
+/** Runs `body`, which belongs to no run, in the middle of one: the testkit's own work, the same whichever run asks for it first. @category running @since 0.1.0 */
+export const aside = <A>(body: () => A): A => {
+  const before = watched
+  watched = undefined
+  try {
+    return body()
+  } finally {
+    watched = before
+  }
+}
+
 type AnyFunction = (...args: ReadonlyArray<never>) => unknown
 
 interface Substitute {

@@ -4,6 +4,7 @@
  */
 import { Stripe, api } from "@breakwater/providers/stripe"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -44,38 +45,48 @@ const answered = (outcome: Result.Result<object, Refusal>): HttpServerResponse.H
     ? HttpServerResponse.jsonUnsafe(outcome.success)
     : HttpServerResponse.jsonUnsafe(Refusals.bodyOf(outcome.failure), { status: outcome.failure.status })
 
+/** Whom the handlers ask: they are the same for every account. */
+const CurrentAccount = Context.Reference<Account>("@breakwater/testkit/Stripe/CurrentAccount", {
+  defaultValue: () => new Account({ ledger: new Ledger(), livemode: false })
+})
+
 /** A handler: asks the account, now, in the name of a request. */
 const ask = (
   operation: string,
   request: HttpServerRequest.HttpServerRequest,
-  f: (asked: Asked) => Result.Result<object, Refusal>
+  f: (account: Account, asked: Asked) => Result.Result<object, Refusal>
 ) =>
-  Effect.map(Clock.currentTimeMillis, (now) => answered(f({ now, operation, key: request.headers["idempotency-key"] })))
-
-const handlersOf = (account: Account) =>
-  Layer.merge(
-    HttpApiBuilder.group(api, "paymentIntents", (handlers) =>
-      handlers
-        .handle("create", ({ payload, request }) =>
-          ask("paymentIntents.create", request, (asked) => account.create(payload, asked))
-        )
-        .handle("confirm", ({ params, payload, request }) =>
-          ask("paymentIntents.confirm", request, (asked) => account.confirm(params.id, payload, asked))
-        )
-        .handle("cancel", ({ params, payload, request }) =>
-          ask("paymentIntents.cancel", request, (asked) => account.cancel(params.id, payload, asked))
-        )
-        .handle("retrieve", ({ params }) => Effect.sync(() => answered(account.retrieve(params.id))))
-        .handle("list", ({ query }) => Effect.sync(() => answered(account.list(query))))
-    ),
-    HttpApiBuilder.group(api, "refunds", (handlers) =>
-      handlers
-        .handle("create", ({ payload, request }) =>
-          ask("refunds.create", request, (asked) => account.refund(payload, asked))
-        )
-        .handle("retrieve", ({ params }) => Effect.sync(() => answered(account.retrieveRefund(params.id))))
-    )
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    look((account) => f(account, { now, operation, key: request.headers["idempotency-key"] }))
   )
+
+/** A handler that changes nothing. */
+const look = (f: (account: Account) => Result.Result<object, Refusal>) =>
+  Effect.map(CurrentAccount, (account) => answered(f(account)))
+
+const handlers = Layer.merge(
+  HttpApiBuilder.group(api, "paymentIntents", (handlers) =>
+    handlers
+      .handle("create", ({ payload, request }) =>
+        ask("paymentIntents.create", request, (account, asked) => account.create(payload, asked))
+      )
+      .handle("confirm", ({ params, payload, request }) =>
+        ask("paymentIntents.confirm", request, (account, asked) => account.confirm(params.id, payload, asked))
+      )
+      .handle("cancel", ({ params, payload, request }) =>
+        ask("paymentIntents.cancel", request, (account, asked) => account.cancel(params.id, payload, asked))
+      )
+      .handle("retrieve", ({ params }) => look((account) => account.retrieve(params.id)))
+      .handle("list", ({ query }) => look((account) => account.list(query)))
+  ),
+  HttpApiBuilder.group(api, "refunds", (handlers) =>
+    handlers
+      .handle("create", ({ payload, request }) =>
+        ask("refunds.create", request, (account, asked) => account.refund(payload, asked))
+      )
+      .handle("retrieve", ({ params }) => look((account) => account.retrieveRefund(params.id)))
+  )
+)
 
 /** The headers that every answer of Stripe's has. */
 const signed =
@@ -143,7 +154,8 @@ const fresh = (options: Options) => {
   const account = new Account({ ledger, livemode: live })
   return SimulatedProviders.make({
     provider: Stripe.provider,
-    handlers: handlersOf(account),
+    handlers,
+    state: Context.make(CurrentAccount, account),
     ledger,
     words: Refusals.words,
     parts: partsOf(account, options, apiKey, live),
