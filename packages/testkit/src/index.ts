@@ -1,6 +1,7 @@
 /** Simulated providers that misbehave on purpose. What needs Node is in `@breakwater/testkit/node/Serve`. @since 0.1.0 */
 export * as Authentication from "./Authentication.ts"
 export * as Capacity from "./Capacity.ts"
+export * as Cassette from "./Cassette.ts"
 export * as Exchange from "./Exchange.ts"
 export * as Fault from "./Fault.ts"
 export * as FaultPlan from "./FaultPlan.ts"
