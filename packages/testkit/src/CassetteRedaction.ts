@@ -86,10 +86,27 @@ const inBase64 = (secret: string): ReadonlyArray<string> => {
   })
 }
 
-const spellings = (secret: string): ReadonlyArray<string> => {
-  const twice = encodeURIComponent(encodeURIComponent(secret.replaceAll(/\p{Surrogate}/gu, "\ufffd")))
-  return [...new Set([secret, twice, ...inBase64(secret)])]
+const inJson = (text: string): string => JSON.stringify(text).slice(1, -1)
+
+/** As it is, percent-encoded once and twice, as a form has it, in JSON, in JSON in a string of JSON. */
+const encodings = (secret: string): ReadonlyArray<string> => {
+  const text = secret.replaceAll(/\p{Surrogate}/gu, "\ufffd")
+  const once = encodeURIComponent(text)
+  const encoded = [once, encodeURIComponent(once), new URLSearchParams({ "": text }).toString().slice(1)]
+  const inLowerCase = encoded.map((each) => each.replaceAll(/%../gu, (escape) => escape.toLowerCase()))
+  const json = inJson(secret)
+  return [secret, ...encoded, ...inLowerCase, json, inJson(json), inJson(inJson(json))]
 }
+
+const spellings = (secret: string): ReadonlyArray<string> => [secret, ...inBase64(secret)].flatMap(encodings)
+
+const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/gu, "\\$&")
+
+/** Escapes that JSON does not need, which hide a secret from a look at the text. */
+const unescaped = (text: string): string =>
+  text
+    .replaceAll(/\\u([\da-f]{4})/giu, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+    .replaceAll("\\/", "/")
 
 /** The parts of a credential: `Bearer x` has `x`, `Basic x` has what `x` says, and both of its halves. */
 const partsOf = (value: string): ReadonlyArray<string> => {
@@ -120,6 +137,7 @@ const controls = /([\p{Cc}\p{Cf}]+)/u
 
 class Cleaner implements Redactor {
   private readonly learned = new Set<string>()
+  private spelled: { readonly of: ReadonlyArray<string>; readonly pattern: RegExp } = { of: [], pattern: /(?!)/gu }
   private readonly redaction: Redaction.Redaction
   private readonly names = new Map<string, boolean>()
   private readonly options: RedactingOptions
@@ -128,12 +146,24 @@ class Cleaner implements Redactor {
   constructor(options: RedactingOptions) {
     this.options = options
     this.paths = (options.paths ?? []).map((path) => path.split("."))
-    this.redaction = Redaction.make({ ...options, secrets: () => this.known().map((each) => Redacted.make(each)) })
+    // Secrets are taken out here, by one pattern: core would spell each of them out for every text.
+    this.redaction = Redaction.make({ fields: options.fields, patterns: options.patterns })
   }
 
   private known(): ReadonlyArray<string> {
     const given = (this.options.secrets?.() ?? []).map((secret) => Redacted.value(secret))
-    return [...given.filter(({ length }) => length >= 4), ...this.learned].flatMap(spellings)
+    return [...new Set([...given.filter(({ length }) => length >= 4), ...this.learned])]
+  }
+
+  /** Every spelling of every secret, the longest first. */
+  private secrets(): RegExp {
+    const known = this.known()
+    const isCurrent =
+      known.length === this.spelled.of.length && known.every((each, index) => each === this.spelled.of[index])
+    if (isCurrent) return this.spelled.pattern
+    const all = [...new Set(known.flatMap(spellings))].toSorted((a, b) => b.length - a.length)
+    this.spelled = { of: known, pattern: all.length === 0 ? /(?!)/gu : new RegExp(all.map(escaped).join("|"), "gu") }
+    return this.spelled.pattern
   }
 
   readonly know = (secrets: Iterable<string>): void => {
@@ -186,7 +216,12 @@ class Cleaner implements Redactor {
   }
 
   /** A text without secrets. Line ends stay where that is safe: core makes them spaces, so that nothing hides behind one. */
-  private text(text: string): string {
+  private text(original: string): string {
+    const secrets = this.secrets()
+    const plain = unescaped(original)
+    // An escaped secret is worth more than its escapes.
+    const isHidden = plain !== original && plain.match(secrets)?.length !== original.match(secrets)?.length
+    const text = (isHidden ? plain : original).replaceAll(secrets, mask)
     const clean = this.redaction.text(text, Number.POSITIVE_INFINITY)
     if (clean === text.replaceAll(new RegExp(controls, "gu"), " ")) return text
     const inPieces = text
@@ -201,7 +236,7 @@ class Cleaner implements Redactor {
     const digits = String(value)
     if (this.text(digits) === digits) return value
     // A time in milliseconds passes for a card number one time in ten.
-    return digits.length >= 15 || this.known().some((secret) => digits.includes(secret)) ? 0 : value
+    return digits.length >= 15 || digits.replaceAll(this.secrets(), mask) !== digits ? 0 : value
   }
 
   private json(value: unknown, path: ReadonlyArray<string>): unknown {
@@ -227,7 +262,7 @@ class Cleaner implements Redactor {
 
   private binary(bytes: Uint8Array): string {
     let latin = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
-    for (const secret of this.known()) {
+    for (const secret of this.known().flatMap(spellings)) {
       const wanted = Array.from(encoder.encode(secret), (byte) => String.fromCharCode(byte)).join("")
       latin = latin.replaceAll(wanted, "*".repeat(wanted.length))
     }
@@ -240,9 +275,20 @@ class Cleaner implements Redactor {
     if (text === undefined) return { body: { base64: this.binary(message.body) } }
     const found = jsonIn(message.headers, text)
     if (found !== undefined) return { body: { json: this.json(found.json, []) } }
-    if (!isForm(message.headers)) return { body: { text: this.text(text) } }
+    if (!isForm(message.headers)) return { body: { text: this.text(this.parts(text)) } }
     const form = this.pairs(new URLSearchParams(text)).map(([name, value]) => [name, value])
     return { body: { text: new URLSearchParams(form).toString().replaceAll(encodeURIComponent(mask), mask) } }
+  }
+
+  /** A form in parts (RFC 7578) without the values of secret fields, and without its boundary, which is another one every time. */
+  private parts(text: string): string {
+    const boundary = /^--(\S+)\r?\ncontent-disposition:\s*form-data/iu.exec(text)?.[1]
+    if (boundary === undefined) return text
+    const part = /(name="([^"]*)"[^]*?\r?\n\r?\n)([^]*?)(?=\r?\n--)/gu
+    const clean = text.replaceAll(part, (all: string, head: string, name: string) =>
+      this.isSecretParameter(name) ? `${head}${mask}` : all
+    )
+    return clean.replaceAll(`--${boundary}`, `--${mask}`)
   }
 
   private headers(headers: Readonly<Record<string, string>>): Record<string, string> {

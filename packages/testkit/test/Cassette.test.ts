@@ -260,6 +260,33 @@ describe("Cassette redaction", () => {
     )
   )
 
+  it.effect("finds secrets behind escapes of JSON that stays text, and in forms in parts", () =>
+    inTemporary((file) =>
+      Effect.gen(function* () {
+        const escaped = String.raw`{"id":12345678901234567890,"echo":"planted\/5\u00f6x"}`
+        const network = acme(() => ({
+          status: 200,
+          headers: { "content-type": "application/json" },
+          body: new TextEncoder().encode(escaped),
+          executed: true
+        }))
+        const form = new FormData()
+        form.set("password", "partPlanted6t")
+        form.set("amount", "17")
+        const send = Effect.flatMap(HttpClient.HttpClient, (client) =>
+          client.execute(HttpClientRequest.post(`${origin}/form`).pipe(HttpClientRequest.bodyFormData(form)))
+        )
+        const redaction = { secrets: () => [Redacted.make("planted/5öx")] }
+        yield* recording(file, send, { redaction }, network)
+        const text = yield* raw(file)
+
+        for (const secret of ["5\\\\u00f6x", "planted/5", "partPlanted6t"]) assert.notInclude(text, secret)
+        assert.include(text, "17")
+        assert.include(text, "12345678901234567890")
+      })
+    )
+  )
+
   it.effect("keeps the shape of what it takes out, and replays without the secrets", () =>
     inTemporary((file) =>
       Effect.gen(function* () {
