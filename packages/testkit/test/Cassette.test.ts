@@ -1,10 +1,12 @@
 import { Cause, Context, Effect, Exit, FileSystem, Layer, Redacted, Schema } from "effect"
 import { NodeFileSystem } from "@effect/platform-node"
-import { HttpClient, HttpClientRequest } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { assert, describe, it } from "@effect/vitest"
 import { Cassette, Exchange, Ledger, SimulatedNetwork } from "@breakwater/testkit"
 import type { SimulatedProvider } from "@breakwater/testkit"
+import * as Serve from "@breakwater/testkit/node/Serve"
+import * as Wallet from "./support/Wallet.ts"
 import manifest from "../package.json" with { type: "json" }
 
 const origin = "https://api.acme.test"
@@ -123,6 +125,33 @@ describe("Cassette.layer", () => {
           [["base64"], ["text"], ["text"]]
         )
       })
+    )
+  )
+
+  it.live("records what comes over a real port", () =>
+    inTemporary((file) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const provider = yield* Wallet.make()
+          const { url } = yield* Serve.make(provider)
+          const program = Effect.gen(function* () {
+            const client = yield* HttpClient.HttpClient
+            const request = HttpClientRequest.post(`${url}/deposits`).pipe(
+              HttpClientRequest.bodyJsonUnsafe({ amount: 5 }),
+              HttpClientRequest.bearerToken("livePlanted9k")
+            )
+            const answer = yield* client.execute(request)
+            return [answer.status, answer.headers["content-type"], yield* answer.json]
+          })
+          const live = yield* recording(file, program, {}, FetchHttpClient.layer)
+          const replayed = yield* replaying(file, program)
+
+          assert.deepStrictEqual(live, [200, "application/json", { id: "d1", amount: 5 }])
+          assert.deepStrictEqual(replayed, Exit.succeed(live))
+          assert.notInclude(yield* raw(file), "livePlanted9k")
+          yield* Cassette.check(yield* Cassette.read(file), Wallet.api)
+        })
+      )
     )
   )
 
