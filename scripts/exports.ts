@@ -61,11 +61,11 @@ const pascalCaseFiles = (name: Package, folder: string): ReadonlyArray<Entry> =>
 
 const folders = (name: Package): ReadonlyArray<Entry> => {
   const found = list(`packages/${name}/src/*/*.ts`).map((path) => path.split("/").at(-2) ?? "")
-  return [...new Set(found)].map((folder) => {
+  return [...new Set(found)].flatMap((folder): ReadonlyArray<Entry> => {
     const files = [`./src/${folder}/index.ts`, `./src/${folder}/${pascalCase(folder)}.ts`]
     const entry = files.find((file) => existsSync(`${root}/packages/${name}/${file}`))
     if (entry === undefined) throw new Error(`packages/${name}: neither ${files.join(" nor ")} exists`)
-    return [`./${folder}`, entry]
+    return isInternal(`packages/${name}/${entry}`) ? [] : [[`./${folder}`, entry]]
   })
 }
 

@@ -2,6 +2,7 @@
  * A part of a simulated provider's protocol: who may ask at all. @since 0.1.0
  */
 import type { Headers } from "@breakwater/core/Platform"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
@@ -10,7 +11,8 @@ import type { Part } from "./SimulatedProvider.ts"
 
 /** @category models @since 0.1.0 */
 export interface Options {
-  readonly accepts: (request: Received) => boolean
+  /** `now` in milliseconds since the epoch, for tokens that end. */
+  readonly accepts: (request: Received, now: number) => boolean
   /** 401, in the provider's words. */
   readonly refusal: (request: Received) => Answer
 }
@@ -20,7 +22,9 @@ export const make =
   (options: Options): Part =>
   (next) =>
   (request) =>
-    options.accepts(request) ? next(request) : Effect.succeed(options.refusal(request))
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      options.accepts(request, now) ? next(request) : Effect.succeed(options.refusal(request))
+    )
 
 /** The key in `Authorization`: a bearer token (RFC 6750), or the user of `Basic` (RFC 7617). @category accessors @since 0.1.0 */
 export const keyIn = (headers: Headers.Headers): string | undefined => {

@@ -61,6 +61,11 @@ export interface Case<W, A, E, I = void> {
   readonly timeline?: ((world: W) => Timeline) | undefined
   /** Whether the program may wait for promises and timers outside, which are held and delivered in order. Only where results are promises. Default `"forbid"`. */
   readonly external?: "forbid" | "hold" | undefined
+  /**
+   * How long the process may stand still at a timer, as for a collection of garbage, where the plan says so: timers that are due within so much of each other then go off together,
+   * in any order. Default: not at all.
+   */
+  readonly stall?: Duration.Input | undefined
   /** Operations of all fibers of a run. Default 20,000,000. */
   readonly maxSteps?: number | undefined
   /** Virtual time of a run. Default `"7 days"`. */

@@ -53,8 +53,8 @@ const inside = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<
   return [{ kind: "extra field", path }, ...fields]
 }
 
-/** The drifts of each operation of a declaration. */
-const read = (provider: Provider.Any): ReadonlyMap<string, ReadonlyArray<Fault>> => {
+/** The drifts of each operation of a declaration, by `group.endpoint`. @category constructors @since 0.1.0 */
+export const byOperation = (provider: Provider.Any): ReadonlyMap<string, ReadonlyArray<Fault>> => {
   const drifts = new Map<string, ReadonlyArray<Fault>>()
   HttpApi.reflect(provider.api as HttpApi.Top, {
     onGroup: () => undefined,
@@ -73,7 +73,7 @@ const read = (provider: Provider.Any): ReadonlyMap<string, ReadonlyArray<Fault>>
  * @category constructors @since 0.1.0
  */
 export const of = (provider: Provider.Any): ((exchange: Exchange) => ReadonlyArray<Fault>) => {
-  const drifts = read(provider)
+  const drifts = byOperation(provider)
   return ({ operation }) => drifts.get(operation) ?? []
 }
 

@@ -133,6 +133,15 @@ export interface HugeBody extends Common {
 }
 
 /** @category models @since 0.1.0 */
+export interface ClockSkew extends Common {
+  readonly _tag: "ClockSkew"
+  /** How far the provider's clock is ahead; negative where it is behind. */
+  readonly millis: number
+  /** What goes wrong beside it. */
+  readonly fault: Exclude<Fault, ClockSkew>
+}
+
+/** @category models @since 0.1.0 */
 export type Fault =
   | None
   | Latency
@@ -155,6 +164,7 @@ export type Fault =
   | Crash
   | EmptyBody
   | HugeBody
+  | ClockSkew
 
 /** Nothing goes wrong. @category constructors @since 0.1.0 */
 export const none: Fault = { _tag: "None", name: "none", phase: "none", processed: true }
@@ -377,3 +387,29 @@ export const hugeBody = (options?: {
     announced
   }
 }
+
+/**
+ * The provider's clock is wrong for this exchange: whatever it says of time, such as `Date`, a `Retry-After` that is a date, a `created`, and whatever it decides by time, such as
+ * the end of a key. `fault` goes wrong beside it, default none; of two skews the outer one holds. Throws a `RangeError` unless it is either ahead or behind. @category constructors @since 0.1.0
+ */
+export const clockSkew = (
+  by: { readonly ahead?: Duration.Input | undefined; readonly behind?: Duration.Input | undefined },
+  fault: Fault = none
+): Fault => {
+  if ((by.ahead === undefined) === (by.behind === undefined))
+    throw new RangeError("Fault.clockSkew: the clock must be either ahead or behind")
+  const millis = Duration.toMillis(by.ahead ?? Duration.zero) - Duration.toMillis(by.behind ?? Duration.zero)
+  const where = `clock ${Math.abs(millis)} ms ${millis < 0 ? "behind" : "ahead"}`
+  return {
+    _tag: "ClockSkew",
+    name: fault._tag === "None" ? where : `${fault.name}, ${where}`,
+    phase: fault._tag === "None" ? "answer" : fault.phase,
+    processed: fault.processed,
+    millis,
+    fault: besideClock(fault)
+  }
+}
+
+/** What goes wrong beside the clock: the fault itself, where that is right. @category accessors @since 0.1.0 */
+export const besideClock = (fault: Fault): Exclude<Fault, ClockSkew> =>
+  fault._tag === "ClockSkew" ? fault.fault : fault

@@ -6,6 +6,7 @@ import { dual } from "effect/Function"
 import type { Exchange } from "./Exchange.ts"
 import type { Fault } from "./Fault.ts"
 import * as Faults from "./Fault.ts"
+import * as Draw from "./kernel/Draw.ts"
 import * as Latencies from "./Latency.ts"
 
 /** @category models @since 0.1.0 */
@@ -98,7 +99,7 @@ export const seeded = (options: {
   }
   return {
     next: ({ label, occurrence }) => {
-      let left = draw(`${seed}\n${label}\n${occurrence}`)
+      let left = Draw.coarse(Draw.hashOf(`${seed}\n${label}\n${occurrence}`))
       for (const { fault, share } of faults) {
         if (left < share) return fault
         left -= share
@@ -118,12 +119,3 @@ export const orElse: {
     return fault._tag === "None" ? that.next(exchange) : fault
   }
 }))
-
-/** A number from 0 to below 1 for a text: FNV-1a, its bits mixed as in MurmurHash3, so that neighbours do not resemble each other. */
-const draw = (text: string): number => {
-  let hash = 0x811c9dc5
-  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000
-}

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type { Answer, Exchange, Received } from "./Exchange.ts"
 import * as Exchanges from "./Exchange.ts"
 import type { Fault } from "./Fault.ts"
+import * as Faults from "./Fault.ts"
 import type { FaultPlan } from "./FaultPlan.ts"
 import { current } from "./kernel/CurrentRun.ts"
 import * as Draw from "./kernel/Draw.ts"
@@ -62,7 +63,7 @@ const log = (
     key: exchange.key,
     fault: fault.name,
     status: sent,
-    processed: answer?.executed === true && (fault._tag !== "Crash" || fault.processed)
+    processed: answer?.executed === true && (fault.phase !== "work" || fault.processed)
   })
 }
 
@@ -76,6 +77,24 @@ const delayOf = (fault: Fault, { label, occurrence, provider }: Exchange): numbe
     Draw.fraction(Draw.hashOf(`${fault.seed}\n${name}\n${label}\n${occurrence}`))
   return Latencies.sample(fault.latency, draw("latency"), draw("second draw of latency"))
 }
+
+/** The clock as a provider has it whose clock is so far ahead. */
+const skewed = (clock: Clock.Clock, millis: number): Clock.Clock => {
+  const nanos = BigInt(Math.round(millis * 1_000_000))
+  return {
+    currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + millis,
+    currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + millis),
+    currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + nanos,
+    currentTimeNanos: Effect.map(clock.currentTimeNanos, (now) => now + nanos),
+    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: clock.monotonicTimeNanos,
+    sleep: (duration) => clock.sleep(duration)
+  }
+}
+
+/** Work by a clock that is so far ahead. */
+const timed = <A>(work: Effect.Effect<A>, millis: number): Effect.Effect<A> =>
+  millis === 0 ? work : Effect.updateService(work, Clock.Clock, (clock) => skewed(clock, millis))
 
 /** Whether the request reaches the provider at all. */
 const reaches = (fault: Fault): boolean => fault.processed || fault.phase === "work"
@@ -105,12 +124,14 @@ export const make = (plan: FaultPlan): Effect.Effect<FaultyNetwork> =>
       exchange: Effect.fnUntraced(function* (provider: SimulatedProvider, request: Received) {
         const startedAt = yield* Clock.currentTimeMillis
         const exchange = begin(provider, request, startedAt)
-        const fault = plan.next(exchange)
+        const struck = plan.next(exchange)
+        const fault = Faults.besideClock(struck)
+        const ahead = struck._tag === "ClockSkew" ? struck.millis : 0
         const crash = fault._tag === "Crash" ? fault : undefined
-        const answer = reaches(fault) ? yield* provider.handle({ ...request, crash }) : undefined
-        const now = yield* Clock.currentTimeMillis
+        const answer = reaches(fault) ? yield* timed(provider.handle({ ...request, crash }), ahead) : undefined
+        const now = (yield* Clock.currentTimeMillis) + ahead
         const wire = Wires.of({ fault, answer, edge: provider.edge, now })
-        log(provider, exchange, startedAt, fault, answer, wire)
+        log(provider, exchange, startedAt, struck, answer, wire)
         const delay = delayOf(fault, exchange)
         if (delay > 0) yield* Effect.sleep(Duration.millis(delay))
         return wire

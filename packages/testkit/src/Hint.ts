@@ -55,13 +55,16 @@ export const rateLimit = (quota: Quota): Hint => ({
   resetSeconds: quota.resetSeconds
 })
 
+/** An instant in milliseconds since the epoch as an HTTP-date, which knows seconds (RFC 9110 §5.6.7). @category conversions @since 0.1.0 */
+export const httpDateOf = (millis: number): string => Headers.formatHttpDate(DateTime.makeUnsafe(millis))
+
 /** The hint as response headers, `now` in milliseconds since the epoch. @category conversions @since 0.1.0 */
 export const headers = (hint: Hint, now: number): Record<string, string> => {
   switch (hint._tag) {
     case "Seconds":
       return { "retry-after": String(hint.seconds) }
     case "HttpDate":
-      return { "retry-after": Headers.formatHttpDate(DateTime.makeUnsafe(now + hint.seconds * 1000)) }
+      return { "retry-after": httpDateOf(now + hint.seconds * 1000) }
     case "Milliseconds":
       return { "retry-after-ms": String(hint.millis) }
     case "Unreadable":

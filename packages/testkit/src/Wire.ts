@@ -94,16 +94,25 @@ const huge = (answer: Answer, fault: HugeBody): Answered => {
   })
 }
 
-/** What the client meets. @category constructors @since 0.1.0 */
-export const of = (options: {
+/** @category models @since 0.1.0 */
+export interface Options {
   readonly fault: Fault
   /** What the provider answered; `undefined` if it was not asked. */
   readonly answer: Answer | undefined
   /** What stands in front of the provider answers, in the provider's words. */
   readonly edge: (status: number) => Answer
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, by the provider's clock. */
   readonly now: number
-}): Wire => {
+}
+
+/** What the client meets. An answer tells its date, as every server with a clock does (RFC 9110 §6.6.1). @category constructors @since 0.1.0 */
+export const of = (options: Options): Wire => {
+  const wire = undated(options)
+  if (wire._tag !== "Answered" || wire.headers["date"] !== undefined) return wire
+  return { ...wire, headers: { ...wire.headers, date: Hint.httpDateOf(options.now) } }
+}
+
+const undated = (options: Options): Wire => {
   const { edge, fault, now } = options
   const answer = options.answer ?? edge(502)
   switch (fault._tag) {
@@ -150,5 +159,7 @@ export const of = (options: {
       return answered({ ...answer, body: nothing })
     case "HugeBody":
       return huge(answer, fault)
+    case "ClockSkew":
+      return undated({ ...options, fault: fault.fault })
   }
 }

@@ -99,6 +99,8 @@ const cases: ReadonlyArray<readonly [fault: Fault.Fault, reason: string, message
   [Fault.rateLimited(Hint.aDay), "RateLimited"],
   [Fault.rateLimited(Hint.xRateLimit({ resetSeconds: 2 })), "RateLimited"],
   [Fault.rateLimited(Hint.rateLimit({ resetSeconds: 2 })), "RateLimited"],
+  [Fault.clockSkew({ ahead: "5 minutes" }), "succeeded"],
+  [Fault.clockSkew({ behind: "5 minutes" }, Fault.rateLimited(Hint.httpDate(2))), "RateLimited", "differs"],
   [Fault.crash(), "Unavailable"],
   [Fault.crash({ processed: true }), "Unavailable"]
 ]

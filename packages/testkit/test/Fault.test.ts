@@ -30,15 +30,19 @@ const all: ReadonlyArray<Fault.Fault> = [
   Fault.crash({ processed: true }),
   Fault.emptyBody,
   Fault.hugeBody(),
-  Fault.hugeBody({ announced: false })
+  Fault.hugeBody({ announced: false }),
+  Fault.clockSkew({ ahead: "5 minutes" }),
+  Fault.clockSkew({ behind: "5 minutes" }, Fault.status(503))
 ]
 
 describe("Fault", () => {
   it("is plain data: JSON and back changes nothing", () => {
-    for (const fault of all) {
-      const fields = Object.fromEntries(Object.entries(fault).filter(([, value]) => value !== undefined))
-      assert.deepStrictEqual(JSON.parse(JSON.stringify(fault)), fields)
+    const isSaid = ([, value]: readonly [string, unknown]) => value !== undefined
+    const said = (fault: Fault.Fault): unknown => {
+      const fields = Object.fromEntries(Object.entries(fault).filter(isSaid))
+      return fault._tag === "ClockSkew" ? { ...fields, fault: said(fault.fault) } : fields
     }
+    for (const fault of all) assert.deepStrictEqual(JSON.parse(JSON.stringify(fault)), said(fault))
   })
 
   it("has a name of its own for each", () => {
@@ -77,7 +81,9 @@ describe("Fault", () => {
       "Crash work done",
       "EmptyBody body done",
       "HugeBody body done",
-      "HugeBody body done"
+      "HugeBody body done",
+      "ClockSkew answer done",
+      "ClockSkew request not done"
     ])
   })
 
@@ -90,6 +96,8 @@ describe("Fault", () => {
     assert.throws(() => Fault.status(199), RangeError, /Fault.status: status must be from 200 to 599/u)
     assert.throws(() => Fault.status(600), RangeError)
     assert.throws(() => Fault.html(1), RangeError, /Fault.html/u)
+    assert.throws(() => Fault.clockSkew({}), RangeError, "Fault.clockSkew: the clock must be either ahead or behind")
+    assert.throws(() => Fault.clockSkew({ ahead: "1 second", behind: "1 second" }), RangeError)
     assert.throws(() => Fault.crash({ status: 1000 }), RangeError, /Fault.crash/u)
   })
 })

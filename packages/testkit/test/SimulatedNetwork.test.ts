@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { type HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Fault, FaultPlan, type SimulatedProvider, SimulatedNetwork } from "@breakwater/testkit"
+import { Exchange, Fault, FaultPlan, RateWindow, type SimulatedProvider, SimulatedNetwork } from "@breakwater/testkit"
 import { toEnd } from "./support/Run.ts"
 import * as Wallet from "./support/Wallet.ts"
 
@@ -259,6 +259,32 @@ describe("SimulatedNetwork.client", () => {
         ]
       )
       assert.strictEqual(made.provider.ledger.entries.length, 2)
+    })
+  )
+
+  it.effect("lets the provider decide by its own clock, where that is wrong", () =>
+    Effect.gen(function* () {
+      const refusal = () => Exchange.json(429, {})
+      const provider = yield* Wallet.make({ parts: [RateWindow.make({ limit: 1, window: "1 minute", refusal })] })
+      const faults = [
+        Fault.none,
+        Fault.none,
+        Fault.clockSkew({ ahead: "61 seconds" }),
+        Fault.clockSkew({ behind: "1 hour" })
+      ]
+      const client = yield* SimulatedNetwork.client([provider], { plan: FaultPlan.script(faults) })
+      const seen: Array<unknown> = []
+      for (const _ of faults) {
+        const { headers, status } = yield* client.execute(deposit(5))
+        seen.push([status, headers["date"]])
+      }
+
+      assert.deepStrictEqual(seen, [
+        [200, "Thu, 01 Jan 1970 00:00:00 GMT"],
+        [429, "Thu, 01 Jan 1970 00:00:00 GMT"],
+        [200, "Thu, 01 Jan 1970 00:01:01 GMT"],
+        [429, "Wed, 31 Dec 1969 23:00:00 GMT"]
+      ])
     })
   )
 })

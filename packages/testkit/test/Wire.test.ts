@@ -15,6 +15,8 @@ const answered = (wire: Wire.Wire): Wire.Answered => {
   return wire
 }
 
+/** When it was answered, by the provider's clock. */
+const date = "Thu, 01 Jan 1970 00:00:00 GMT"
 const full = '{"id":"d1","amount":5}'
 
 describe("Wire.of", () => {
@@ -26,7 +28,7 @@ describe("Wire.of", () => {
       { status: wire.status, headers: wire.headers, end: wire.end },
       {
         status: 200,
-        headers: { "content-type": "application/json", "content-length": "22", "request-id": "r1" },
+        headers: { "content-type": "application/json", "content-length": "22", "request-id": "r1", date },
         end: "complete"
       }
     )
@@ -86,7 +88,7 @@ describe("Wire.of", () => {
     assert.strictEqual(text(wire), '{"failed":503}')
     assert.deepStrictEqual(
       { status: wire.status, headers: wire.headers },
-      { status: 503, headers: { "content-type": "application/json", "content-length": "14", "retry-after": "2" } }
+      { status: 503, headers: { "content-type": "application/json", "content-length": "14", "retry-after": "2", date } }
     )
     assert.strictEqual(
       text(on(Fault.status(500, { processed: true }))),
@@ -108,6 +110,23 @@ describe("Wire.of", () => {
     assert.strictEqual(text(hidden).length, 200_000)
   })
 
+  it("dates an answer by the provider's clock, unless the provider does", () => {
+    const said = { ...answer, headers: { date: "yesterday" } }
+    const skewed = Wire.of({
+      fault: Fault.status(503, { hint: Hint.httpDate(2) }),
+      answer: undefined,
+      edge,
+      now: 60_000
+    })
+
+    assert.strictEqual(
+      answered(Wire.of({ fault: Fault.none, answer: said, edge, now: 0 })).headers["date"],
+      "yesterday"
+    )
+    assert.strictEqual(answered(skewed).headers["date"], "Thu, 01 Jan 1970 00:01:00 GMT")
+    assert.strictEqual(answered(skewed).headers["retry-after"], "Thu, 01 Jan 1970 00:01:02 GMT")
+  })
+
   it("gives a 204 no length", () => {
     const wire = answered(
       Wire.of({
@@ -118,6 +137,6 @@ describe("Wire.of", () => {
       })
     )
 
-    assert.deepStrictEqual(wire, { _tag: "Answered", status: 204, headers: {}, chunks: [], end: "complete" })
+    assert.deepStrictEqual(wire, { _tag: "Answered", status: 204, headers: { date }, chunks: [], end: "complete" })
   })
 })

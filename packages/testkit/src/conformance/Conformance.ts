@@ -54,6 +54,8 @@ export const faults: ReadonlyArray<Fault> = [
   Faults.latency("50 millis"),
   Faults.latency("5 minutes"),
   Faults.refused,
+  Faults.dns(),
+  Faults.tls(),
   Faults.connectBlackhole(),
   Faults.resetBefore,
   Faults.lostResponse,
@@ -62,6 +64,10 @@ export const faults: ReadonlyArray<Fault> = [
   Faults.silence,
   Faults.truncated(0),
   Faults.truncated(0.5),
+  Faults.trickle(),
+  Faults.trickle({ pieces: 100 }),
+  Faults.contentType(),
+  Faults.hugeHeaders(),
   Faults.garbage,
   Faults.html(),
   Faults.html(502),
@@ -82,6 +88,10 @@ export const faults: ReadonlyArray<Fault> = [
   Faults.rateLimited(),
   Faults.rateLimited(Hint.seconds(2)),
   Faults.rateLimited(Hint.aDay),
+  Faults.rateLimited(Hint.unreadable()),
+  Faults.clockSkew({ ahead: "5 minutes" }),
+  Faults.clockSkew({ ahead: "5 minutes" }, Faults.status(503, { hint: Hint.httpDate(2) })),
+  Faults.clockSkew({ behind: "5 minutes" }, Faults.status(503, { hint: Hint.httpDate(2) })),
   Faults.crash(),
   Faults.crash({ processed: true }),
   Faults.crash({ processed: true, status: 503 })
@@ -106,6 +116,13 @@ const strikesOf = (faults: ReadonlyArray<Fault>): ReadonlyArray<readonly [name: 
   })
 ]
 
+/** What the case of an operation's drifts is called. @category constants @since 0.1.0 */
+export const drifting = "drift at any place of the answer"
+
+/** Every place of an operation's answer that may drift, as one case: there are many, and they are told apart by the messages. */
+const driftsOf = ({ drifts }: Subject): ReadonlyArray<readonly [name: string, ReadonlyArray<Strike>]> =>
+  drifts.length === 0 ? [] : [[drifting, drifts.map((fault): Strike => ({ name: drifting, fault, how: "every" }))]]
+
 /** A request that succeeds, and how much one call leaves. */
 interface Prepared {
   readonly sample: Sample<unknown, unknown>
@@ -117,17 +134,22 @@ class Progress {
   readonly options: AnyOptions
   readonly tried: ReadonlyArray<Subject>
   readonly skipped: ReadonlyArray<string>
-  readonly strikes: ReadonlyArray<readonly [name: string, ReadonlyArray<Strike>]>
   readonly cases: Array<Case> = []
   private readonly prepared = new Map<string, Prepared | ConformanceError>()
   private readonly met = new Set<string>()
+  private readonly common: ReadonlyArray<readonly [name: string, ReadonlyArray<Strike>]>
 
   constructor(options: AnyOptions) {
     this.options = options
     const { skipped, tried } = Subjects.all(options)
     this.tried = tried
     this.skipped = skipped
-    this.strikes = strikesOf(Subjects.faultsOf(options.faults, faults))
+    this.common = strikesOf(Subjects.faultsOf(options.faults, faults))
+  }
+
+  /** What is to strike an operation. Its drifts do unless the suite names its faults. */
+  strikes(subject: Subject): ReadonlyArray<readonly [name: string, ReadonlyArray<Strike>]> {
+    return this.options.faults === undefined ? [...this.common, ...driftsOf(subject)] : this.common
   }
 
   /** The operation with nothing wrong. Throws a `ConformanceError` where it cannot be tried at all. */
@@ -227,7 +249,10 @@ class Progress {
         trial._tag === "Stuck"
           ? [{ rule: "ends", message: trial.why }]
           : Rules.broken({ provider, subject, strike, usual, seen: trial.observed })
-      for (const each of found) broken.set(`${each.rule} ${each.message}`, each)
+      for (const each of found) {
+        const message = strike.name === drifting ? `${strike.fault.name}: ${each.message}` : each.message
+        broken.set(`${each.rule} ${message}`, { rule: each.rule, message })
+      }
     }
     const fault = strikes[0]?.name ?? Trials.undisturbed.name
     const violations = [...broken.values()].map((each) => ({ ...each, operation: subject.path, fault }))
@@ -284,7 +309,7 @@ export const check = <I, C, E>(options: Options<I, C, E>): Report => {
   for (const subject of progress.tried) {
     progress.undisturbed(subject)
     progress.declared(subject)
-    for (const [, strikes] of progress.strikes) progress.struck(subject, strikes)
+    for (const [, strikes] of progress.strikes(subject)) progress.struck(subject, strikes)
   }
   return progress.report()
 }
@@ -315,7 +340,7 @@ export const suite = <I, C, E>(it: Runner, options: SuiteOptions<I, C, E>): void
     it(`${name}: works with nothing wrong`, () => passed(progress.undisturbed(subject)))
     if (Object.keys(errors).length > 0)
       it(`${name}: ends with the errors it declares`, () => progress.declared(subject).forEach(passed))
-    for (const [fault, strikes] of progress.strikes) {
+    for (const [fault, strikes] of progress.strikes(subject)) {
       it(`${name}: ${fault}`, () => passed(progress.struck(subject, strikes)))
     }
     for (const tag of subject.declared) {

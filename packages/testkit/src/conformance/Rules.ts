@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { Answer } from "../Exchange.ts"
 import * as Exchanges from "../Exchange.ts"
+import * as Faults from "../Fault.ts"
 import type { LedgerEntry } from "../Ledger.ts"
 import * as Secrets from "./Secrets.ts"
 import type { Subject } from "./Subject.ts"
@@ -179,7 +180,8 @@ const sameRequest = (call: Called): ReadonlyArray<Violation> => {
 /** What something in front of the provider answers, if the strike is that. */
 const answerOf = (strike: Strike, { edge }: { readonly edge: (status: number) => Answer }): Answer | undefined => {
   if (strike.quotes !== undefined) return { ...edge(strike.quotes), status: strike.quotes }
-  return strike.fault._tag === "Status" && !strike.fault.processed ? edge(strike.fault.status) : undefined
+  const fault = Faults.besideClock(strike.fault)
+  return fault._tag === "Status" && !fault.processed ? edge(fault.status) : undefined
 }
 
 const parsed = (answer: Answer): unknown => {

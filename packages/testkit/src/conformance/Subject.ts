@@ -10,6 +10,7 @@ import type { Operation } from "@breakwater/core/Operation"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import * as Drifts from "../Drift.ts"
 import type { Fault } from "../Fault.ts"
 import type { AnyOptions, OperationOptions } from "./Options.ts"
 import { ConformanceError } from "./Options.ts"
@@ -22,6 +23,8 @@ export interface Subject {
   readonly endpoint: HttpApiEndpoint.Top
   /** Tags of the errors that it declares. */
   readonly declared: ReadonlyArray<string>
+  /** Every way in which a successful answer may differ from its schema. */
+  readonly drifts: ReadonlyArray<Fault>
   readonly options: OperationOptions<unknown, unknown>
 }
 
@@ -42,19 +45,21 @@ const tagOf = (schema: Schema.Top, status: number): string => {
 
 const list = (names: Iterable<string>): string => [...names].join(", ")
 
-interface Endpoint {
-  readonly endpoint: HttpApiEndpoint.Top
-  readonly declared: ReadonlyArray<string>
-}
+type Endpoint = Pick<Subject, "endpoint" | "declared" | "drifts">
 
 const endpointsOf = (provider: Provider.Any): ReadonlyMap<string, Endpoint> => {
   const endpoints = new Map<string, Endpoint>()
+  const drifts = Drifts.byOperation(provider)
   HttpApi.reflect(provider.api as HttpApi.Top, {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group }) => {
       const path = group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
       const declared = [...errors].flatMap(([status, schemas]) => schemas.map((schema) => tagOf(schema, status)))
-      endpoints.set(path, { endpoint, declared: [...new Set(declared)] })
+      endpoints.set(path, {
+        endpoint,
+        declared: [...new Set(declared)],
+        drifts: drifts.get(`${group.identifier}.${endpoint.identifier}`) ?? []
+      })
     }
   })
   return endpoints

@@ -71,6 +71,7 @@ export type Kind = "scheduling" | "killing" | "environment"
 const reservedWords: Readonly<Record<string, Kind>> = {
   preempt: "scheduling",
   wake: "scheduling",
+  stall: "scheduling",
   kill: "killing",
   "kill-op": "killing"
 }

@@ -26,5 +26,8 @@ const mixed = (value: number): number => {
 export const fraction = (hash: number): number =>
   ((mixed(hash) >>> 6) * 0x800_0000 + (mixed(hash ^ 0x5bd1e995) >>> 5)) / 2 ** 53
 
+/** From 0 to below 1, in 32 bits: enough to tell whether a fault strikes. @category drawing @since 0.1.0 */
+export const coarse = (hash: number): number => mixed(hash) / 2 ** 32
+
 /** Eight lower-case hexadecimal digits. @category hashing @since 0.1.0 */
 export const hexOf = (hash: number): string => hash.toString(16).padStart(8, "0")

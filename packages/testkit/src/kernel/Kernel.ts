@@ -1,6 +1,7 @@
 /**
  * One run of a program under one set of decisions: scheduler, clock, randomness, span ids and metrics are the run's own, time goes on by itself, and the run always comes
- * to an end that is a value. @since 0.1.0
+ * to an end that is a value.
+ * @internal
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -40,6 +41,11 @@ export interface Options {
   readonly seed?: number | undefined
   /** Default `"wakeups"`. */
   readonly preemption?: Preemption | undefined
+  /**
+   * How long the process may stand still, as for a collection of garbage: timers that are due within so much of each other may then go off together, in any order. Default: not
+   * at all, so that only timers of one instant are put in another order.
+   */
+  readonly stall?: Duration.Input | undefined
   /** Operations of all fibers, after which the run ends as `StepLimit`. Default 20,000,000. */
   readonly maxSteps?: number | undefined
   /** Virtual time, after which the run ends as `TimeLimit`. Default `"7 days"`. */
@@ -112,6 +118,7 @@ class Execution<A, E> {
   private readonly processes: Processes
   private readonly watch: Watch
   private readonly timeLimit: number
+  private readonly stallMillis: number
   private readonly trace: Array<string> = []
   private readonly tracing: boolean
   private readonly notes: Array<TimedLine> = []
@@ -127,6 +134,7 @@ class Execution<A, E> {
     this.external = external
     this.tracing = options.trace ?? false
     this.timeLimit = Duration.toMillis(Duration.fromInputUnsafe(options.timeLimit ?? defaults.timeLimit))
+    this.stallMillis = Duration.toMillis(Duration.fromInputUnsafe(options.stall ?? Duration.zero))
     const seed = options.seed ?? defaults.seed
     const owner = () => this.scheduler.current
     this.decisions = new Decisions({
@@ -205,7 +213,7 @@ class Execution<A, E> {
       if (scheduler.limitReached) return { _tag: "StepLimit" }
       if (scheduler.ready.length > 0) this.step()
       else if (this.external?.isBusy === true) return undefined
-      else if (!clock.advance()) return { _tag: "Deadlock" }
+      else if (!clock.advance(this.lateness())) return { _tag: "Deadlock" }
       else if (clock.elapsed > this.timeLimit) return { _tag: "TimeLimit" }
     }
   }
@@ -216,6 +224,13 @@ class Execution<A, E> {
     const before = scheduler.operations
     scheduler.step()
     this.line(clock.elapsed, `${scheduler.current.name} ran ${scheduler.operations - before} operations`)
+  }
+
+  /** How late the next timers go off: asked only where that lets others catch up with them. */
+  private lateness(): number {
+    const { clock, decisions, stallMillis } = this
+    if (stallMillis === 0 || !clock.isNear(stallMillis)) return 0
+    return decisions.choose("stall of the process", ["none", `${stallMillis} ms`]) === 0 ? 0 : stallMillis
   }
 
   private start(): Fiber.Fiber<A, E> {

@@ -98,11 +98,24 @@ export class VirtualClock implements TestClock.TestClock {
     })
   }
 
-  /** Goes on to the next instant at which something is due, and hands all of it over. Says whether there was any. */
-  advance(): boolean {
+  /** Whether more becomes due within so many milliseconds of the next instant at which something is. */
+  isNear(millis: number): boolean {
     const first = this.pop()
     if (first === undefined) return false
-    if (first.at > this.now) this.now = first.at
+    const isNear = this.heap.some(
+      ({ at, done, rank }) => !done && rank === 0 && at > first.at && at <= first.at + millis
+    )
+    this.push(first)
+    return first.rank === 0 && isNear
+  }
+
+  /**
+   * Goes on to the next instant at which something is due, late by so many milliseconds, and hands over all that is due by then, in its order. Says whether there was any.
+   */
+  advance(lateMillis = 0): boolean {
+    const first = this.pop()
+    if (first === undefined) return false
+    if (first.at + lateMillis > this.now) this.now = first.at + lateMillis
     this.fire(first)
     if (first.rank === 1) return true
     for (let next = this.heap[0]; next !== undefined && next.at <= this.now && next.rank === 0; next = this.heap[0]) {

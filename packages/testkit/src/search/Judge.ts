@@ -181,6 +181,7 @@ const optionsOf = <W, A, E, I>(of: Case<W, A, E, I>, request: Request<I>): Kerne
   preemption: request.preemption,
   points: request.points,
   trace: request.trace,
+  stall: of.stall,
   maxSteps: of.maxSteps,
   timeLimit: of.timeLimit,
   startAt: of.startAt

@@ -1,5 +1,6 @@
 /**
- * What all ways of searching have in common: they run a case, count, and now and then run a plan twice. @since 0.1.0
+ * What all ways of searching have in common: they run a case, count, and now and then run a plan twice.
+ * @internal
  */
 import * as Effect from "effect/Effect"
 import type { Case } from "../Case.ts"

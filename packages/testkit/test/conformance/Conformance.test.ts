@@ -42,7 +42,7 @@ describe("Conformance.check", () => {
 
     assert.deepStrictEqual(report.violations, [])
     assert.deepStrictEqual(report.notExercised, [])
-    assert.strictEqual(report.cases.length, 5 * (1 + Conformance.faults.length + 2) + 1)
+    assert.strictEqual(report.cases.length, 5 * (1 + Conformance.faults.length + 2 + 1) + 1)
   }, 30_000)
 
   it("finds double work on a replay", () => {

@@ -94,7 +94,7 @@ describe("Kernel.run", () => {
         trace: true,
         seed
       } as const
-      const traces = new Set(Array.from({ length: 100 }, () => Simulation.run(busy, drawn).trace.join("\n")))
+      const traces = new Set(Array.from({ length: 200 }, () => Simulation.run(busy, drawn).trace.join("\n")))
 
       assert.strictEqual(traces.size, 1)
     }
@@ -124,6 +124,27 @@ describe("Kernel.run", () => {
       completed(Simulation.run(program, { answers: { _tag: "Planned", decisions } })),
       Exit.succeed(["b", "c", "a"])
     )
+  })
+
+  it("lets timers that are almost due catch up, where the process may stand still", () => {
+    const program = Effect.gen(function* () {
+      const woken: Array<string> = []
+      const sleeper = (millis: number) => Effect.map(Effect.sleep(millis), () => woken.push(`${millis} ms`))
+      yield* Effect.all([sleeper(1000), sleeper(1004), sleeper(1010)], { concurrency: "unbounded" })
+      return woken
+    })
+    const decisions = [
+      { key: "stall of the process#0", choice: "5 ms" },
+      { key: "wake main.0#0", choice: "after the others" }
+    ]
+    const answers = { _tag: "Planned", decisions } as const
+    const stalled = Simulation.run(program, { answers, stall: "5 millis" })
+    const outOfReach = Simulation.run(program, { points: true, stall: "3 millis" })
+
+    assert.deepStrictEqual(completed(stalled), Exit.succeed(["1004 ms", "1000 ms", "1010 ms"]))
+    assert.strictEqual(stalled.elapsed, 1010)
+    assert.deepStrictEqual(outOfReach.points, [])
+    assert.deepStrictEqual(completed(outOfReach), Exit.succeed(["1000 ms", "1004 ms", "1010 ms"]))
   })
 
   it("runs what has the lower priority number first", () => {
