@@ -5,18 +5,10 @@
 import { Idempotency } from "@breakwater/core"
 import { Stripe } from "@breakwater/providers/stripe"
 import type { SimulatedProvider } from "@breakwater/testkit"
-import {
-  Exchange,
-  Fault,
-  FaultMenu,
-  Ledger,
-  Mode,
-  SimulatedNetwork,
-  SimulatedStripe,
-  Simulation
-} from "@breakwater/testkit"
+import { Exchange, FaultMenu, Ledger, Mode, SimulatedNetwork, SimulatedStripe, Simulation } from "@breakwater/testkit"
 import { Effect, Layer, Redacted } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
+import { faults } from "../packages/testkit/test/support/Checkout.ts"
 
 const rounds = 5
 
@@ -41,27 +33,6 @@ const sleepers = Effect.all(
   { concurrency: "unbounded", discard: true }
 )
 
-/** Every kind but the huge body, which is a measure of memory. */
-const faults = [
-  Fault.latency("12 seconds"),
-  Fault.refused,
-  Fault.connectBlackhole(),
-  Fault.resetBefore,
-  Fault.lostResponse,
-  Fault.blackhole(),
-  Fault.blackhole({ processed: true }),
-  Fault.silence,
-  Fault.truncated(),
-  Fault.garbage,
-  Fault.html(),
-  Fault.html(502),
-  Fault.status(503),
-  Fault.status(500, { processed: true }),
-  Fault.rateLimited(),
-  Fault.crash(),
-  Fault.crash({ processed: true }),
-  Fault.emptyBody
-]
 const orders = ["a", "b", "c"]
 
 /** A provider that takes charges, once for each key. */

@@ -1,10 +1,10 @@
 /** A checkout on the test clock: our client, a simulated Stripe, and a plan of what goes wrong between them. */
-import { Context, Duration, Effect, type Exit, Fiber, Layer, Logger, Random, Redacted, References } from "effect"
-import { TestClock } from "effect/testing"
+import { Context, Effect, type Exit, Layer, Logger, Random, Redacted, References } from "effect"
 import type { CallPolicy } from "@breakwater/core/CallPolicy"
 import type { LayerOptions } from "@breakwater/core/Client"
 import { isProviderError } from "@breakwater/core/ProviderError"
 import { Stripe } from "@breakwater/providers/stripe"
+export { inTime, toEnd } from "../../../testkit/test/support/Run.ts"
 import { type Fault, FaultPlan, SimulatedNetwork, SimulatedStripe } from "@breakwater/testkit"
 
 export interface Options {
@@ -38,23 +38,6 @@ export const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>, lines: Array<st
     Effect.provideService(References.CurrentLoggers, new Set([logger]))
   )
 }
-
-/** The exit of an effect that runs in a fiber of its own while the clock goes on for `limit`. */
-export const toEnd = Effect.fnUntraced(function* <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  limit: Duration.Input = "10 minutes"
-) {
-  const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
-  if (fiber.pollUnsafe() === undefined) yield* TestClock.adjust(limit)
-  const exit = fiber.pollUnsafe()
-  if (exit !== undefined) return exit
-  yield* Fiber.interrupt(fiber)
-  return yield* Effect.die(new Error(`still running after ${Duration.format(Duration.fromInputUnsafe(limit))}`))
-})
-
-/** What an effect comes to, while the clock goes on. */
-export const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>, limit?: Duration.Input): Effect.Effect<A, E, R> =>
-  Effect.flatten(toEnd(effect, limit))
 
 /** The error that an effect ends with, in short: class, reason, attempts; or `succeeded`. */
 export const shortly = (exit: Exit.Exit<unknown, unknown>): string => {
