@@ -1,0 +1,81 @@
+/**
+ * Refuses a share of the calls here while a provider refuses them there, so that what it refuses does not cost it more. A pure state machine over what was sent and what was
+ * accepted in the last while; what is refused here counts as neither, so that it finds its way back.
+ * @see https://sre.google/sre-book/handling-overload/ (read 2026-11-21), client-side throttling
+ * @since 0.1.0
+ */
+
+/** @category models @since 0.1.0 */
+export interface ThrottleOptions {
+  /** How many times as much as is accepted may be sent, above 1. */
+  readonly ratio: number
+  /** Largest share that is refused, below 1: the rest finds out when the provider recovers. */
+  readonly cap: number
+  readonly windowMillis: number
+  /** Attempts in the window before anything is refused. */
+  readonly minimumCalls: number
+}
+
+/** Parts of the window: it moves on by one of them. */
+const parts = 20
+
+/** @category models @since 0.1.0 */
+export class Throttle {
+  private readonly options: ThrottleOptions
+  private readonly partMillis: number
+  private readonly sentIn = new Float64Array(parts)
+  private readonly acceptedIn = new Float64Array(parts)
+  private part = 0
+  private sentInAll = 0
+  private acceptedInAll = 0
+
+  constructor(options: ThrottleOptions) {
+    this.options = options
+    this.partMillis = options.windowMillis / parts
+  }
+
+  /** Share of the calls that are refused now, from 0 to the cap. */
+  share(now: number): number {
+    this.goOn(now)
+    const { cap, minimumCalls, ratio } = this.options
+    if (this.sentInAll < minimumCalls) return 0
+    return Math.min(cap, Math.max(0, (this.sentInAll - ratio * this.acceptedInAll) / (this.sentInAll + 1)))
+  }
+
+  /** Whether this call is refused. `random` is drawn only where it may be. */
+  refuses(now: number, random: () => number): boolean {
+    const share = this.share(now)
+    return share > 0 && random() < share
+  }
+
+  /** An attempt goes out. Counted now, since one that is not answered counts most. */
+  sent(now: number): void {
+    this.goOn(now)
+    const index = this.part % parts
+    this.sentIn[index] = (this.sentIn[index] ?? 0) + 1
+    this.sentInAll++
+  }
+
+  /** The provider took an attempt on, whatever it came to. */
+  accepted(now: number): void {
+    this.goOn(now)
+    const index = this.part % parts
+    this.acceptedIn[index] = (this.acceptedIn[index] ?? 0) + 1
+    this.acceptedInAll++
+  }
+
+  /** Forgets the parts that have left the window. */
+  private goOn(now: number): void {
+    const part = Math.floor(now / this.partMillis)
+    if (part <= this.part) return
+    const gone = Math.min(parts, part - this.part)
+    for (let step = 1; step <= gone; step++) this.forget((this.part + step) % parts)
+    this.part = part
+  }
+
+  private forget(index: number): void {
+    this.sentInAll -= this.sentIn[index] ?? 0
+    this.acceptedInAll -= this.acceptedIn[index] ?? 0
+    this.sentIn[index] = this.acceptedIn[index] = 0
+  }
+}

@@ -1,0 +1,53 @@
+import { assert, describe, it } from "@effect/vitest"
+import { HedgeDelay, windowMillis } from "@breakwater/core/HedgeDelay"
+import { Schema } from "effect"
+
+const start = 1_790_000_000_000
+const make = (percentile = 0.95) => new HedgeDelay({ percentile, minimumSamples: 50, minimumMillis: 10 })
+
+const fed = (samples: ReadonlyArray<number>, percentile?: number) => {
+  const delay = make(percentile)
+  for (const millis of samples) delay.record(millis, start)
+  return delay
+}
+const times = (count: number, millis: number) => Array.from({ length: count }, () => millis)
+const near = (actual: number | undefined, wanted: number) =>
+  assert.isTrue(actual !== undefined && actual >= wanted && actual <= wanted * 1.1, `${actual} is not about ${wanted}`)
+
+describe("HedgeDelay.millis", () => {
+  it("is not known before there are enough samples, on both sides of the boundary", () => {
+    assert.isUndefined(fed(times(49, 100)).millis(start))
+    near(fed(times(50, 100)).millis(start), 100)
+  })
+
+  it("is what the slowest twentieth takes longer than", () => {
+    near(fed([...times(95, 100), ...times(5, 5000)]).millis(start), 100)
+    near(fed([...times(94, 100), ...times(6, 5000)]).millis(start), 5000)
+  })
+
+  it("is never less than its least", () => {
+    assert.strictEqual(fed(times(100, 0)).millis(start), 10)
+  })
+
+  it("follows what comes, when a sixteenth of it is new", () => {
+    const delay = fed(times(60, 100), 0.5)
+    near(delay.millis(start), 100)
+    for (let sample = 0; sample < 100; sample++) delay.record(1000, start)
+
+    near(delay.millis(start), 1000)
+  })
+
+  it("forgets a window when two more have come", () => {
+    const delay = fed(times(60, 100))
+    near(delay.millis(start + windowMillis), 100)
+
+    assert.isUndefined(delay.millis(start + 2 * windowMillis))
+    assert.isUndefined(fed(times(60, 100)).millis(start + 10 * windowMillis))
+  })
+
+  const millis = Schema.Int.check(Schema.isBetween({ minimum: 10, maximum: 600_000 }))
+  it.prop("is right within a tenth", { samples: Schema.Array(millis).check(Schema.isMinLength(50)) }, ({ samples }) => {
+    const sorted = samples.toSorted((a, b) => a - b)
+    near(fed(samples).millis(start), sorted[Math.ceil(samples.length * 0.95) - 1] ?? 0)
+  })
+})
