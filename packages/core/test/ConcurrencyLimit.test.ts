@@ -108,8 +108,49 @@ describe("ConcurrencyLimit of latency", () => {
   it("takes answers that take no time for what they are", () => {
     const limit = make()
     answers(limit, 100, 0)
-
     assert.strictEqual(limit.value, 64)
+
+    answers(limit, 1, 1000)
+    assert.strictEqual(limit.value, 64)
+  })
+
+  it("takes the mean of the first ten for usual, and then goes after the samples slowly", () => {
+    const limit = make()
+    answers(limit, 5, 100)
+    answers(limit, 5, 120)
+    assert.closeTo(limit.usualMillis, 110, 1e-9)
+
+    answers(limit, 1, 160)
+    assert.closeTo(limit.usualMillis, 110 + 50 * (2 / 601), 1e-9)
+  })
+
+  it("goes ten times slower after what is slow", () => {
+    const limit = make()
+    answers(limit, 10, 100)
+    answers(limit, 1, 1000)
+
+    assert.closeTo(limit.usualMillis, 100 + 900 * (0.2 / 601), 1e-9)
+  })
+
+  it("comes down by a twentieth at a time when answers take less than half as long", () => {
+    const limit = make()
+    answers(limit, 10, 100)
+    answers(limit, 1, 50)
+    const slowly = 100 - 50 * (2 / 601)
+    assert.closeTo(limit.usualMillis, slowly, 1e-9)
+
+    answers(limit, 1, 49)
+    assert.closeTo(limit.usualMillis, (slowly - (slowly - 49) * (2 / 601)) * 0.95, 1e-9)
+  })
+
+  it("lets a limit that is not used stay as it is, and a slow answer moves it by a tenth of it at most", () => {
+    const limit = make()
+    answers(limit, 100, 100)
+    answers(limit, 100, 1000, 31)
+    assert.strictEqual(limit.value, 64)
+
+    answers(limit, 1, 1000, 32)
+    assert.strictEqual(limit.value, 57)
   })
 })
 

@@ -37,6 +37,35 @@ describe("HedgeDelay.millis", () => {
     near(delay.millis(start), 1000)
   })
 
+  it("is read anew when more than a sixteenth has come, and not before", () => {
+    const delay = fed(times(60, 100), 0.05)
+    near(delay.millis(start), 100)
+    for (let sample = 0; sample < 4; sample++) delay.record(20, start)
+    near(delay.millis(start), 100)
+
+    delay.record(20, start)
+    near(delay.millis(start), 20)
+  })
+
+  it("is read anew when a window begins", () => {
+    const delay = fed([...times(60, 100), ...times(10, 20)], 0.05)
+    near(delay.millis(start), 20)
+    for (let sample = 0; sample < 60; sample++) delay.record(500, start + windowMillis - 1)
+    near(delay.millis(start + windowMillis), 20)
+    for (let sample = 0; sample < 60; sample++) delay.record(500, start + windowMillis)
+
+    near(delay.millis(start + windowMillis), 20)
+    near(delay.millis(start + 2 * windowMillis), 500)
+  })
+
+  it("keeps a window for as long as it says, on both sides of the boundary", () => {
+    const delay = fed(times(60, 100))
+    delay.record(100, start + windowMillis)
+
+    near(delay.millis(start + 2 * windowMillis - 1), 100)
+    assert.isUndefined(delay.millis(start + 2 * windowMillis))
+  })
+
   it("forgets a window when two more have come", () => {
     const delay = fed(times(60, 100))
     near(delay.millis(start + windowMillis), 100)

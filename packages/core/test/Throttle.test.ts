@@ -35,6 +35,14 @@ describe("Throttle.share", () => {
     assert.deepStrictEqual(later, [0.9, 0.9, 0])
   })
 
+  it("forgets what was accepted with what was sent", () => {
+    const throttle = after(100, 100)
+    for (let index = 0; index < 40; index++) throttle.sent(start + 60_000)
+    assert.strictEqual(throttle.share(start + 60_000), 0)
+
+    assert.strictEqual(throttle.share(start + 126_000), 0.9)
+  })
+
   it("forgets all after a long time, and what was told since counts", () => {
     const throttle = after(100, 0)
     for (let index = 0; index < 20; index++) throttle.sent(start + 3_600_000)
@@ -68,20 +76,24 @@ describe("Throttle against a list of everything", () => {
     wait: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30_000 }))
   })
 
-  it.prop("counts what lies in its twenty parts, and nothing else", { steps: Schema.Array(step) }, ({ steps }) => {
-    const throttle = new Throttle({ ...options, minimumCalls: 1 })
-    const all: Array<{ readonly kind: string; readonly part: number }> = []
-    let now = start
-    for (const { kind, wait } of steps) {
-      now += wait
-      throttle[kind](now)
-      const part = Math.floor(now / 6000)
-      all.push({ kind, part })
-      const seen = all.filter((each) => each.part > part - 20)
-      const count = (of: string) => seen.filter((each) => each.kind === of).length
-      const [sent, accepted] = [count("sent"), count("accepted")]
-      const share = sent < 1 ? 0 : Math.min(0.9, Math.max(0, (sent - 2 * accepted) / (sent + 1)))
-      assert.strictEqual(throttle.share(now), share)
+  it.prop(
+    "counts what lies in its twenty parts, and nothing else",
+    { steps: Schema.Array(step).check(Schema.isMinLength(30)) },
+    ({ steps }) => {
+      const throttle = new Throttle({ ...options, minimumCalls: 1 })
+      const all: Array<{ readonly kind: string; readonly part: number }> = []
+      let now = start
+      for (const { kind, wait } of steps) {
+        now += wait
+        throttle[kind](now)
+        const part = Math.floor(now / 6000)
+        all.push({ kind, part })
+        const seen = all.filter((each) => each.part > part - 20)
+        const count = (of: string) => seen.filter((each) => each.kind === of).length
+        const [sent, accepted] = [count("sent"), count("accepted")]
+        const share = sent < 1 ? 0 : Math.min(0.9, Math.max(0, (sent - 2 * accepted) / (sent + 1)))
+        assert.strictEqual(throttle.share(now), share)
+      }
     }
-  })
+  )
 })

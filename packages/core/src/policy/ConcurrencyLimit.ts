@@ -62,6 +62,11 @@ export class ConcurrencyLimit {
     return Math.floor(this.exact)
   }
 
+  /** Milliseconds that an attempt usually takes, 0 before the first and where latency does not count. */
+  get usualMillis(): number {
+    return this.usual.value
+  }
+
   /** Learns from an attempt that was answered, or not in time. */
   ended(attempt: EndedAttempt): void {
     const { inFlight, now, overloaded, startedAt } = attempt
@@ -79,11 +84,12 @@ export class ConcurrencyLimit {
   }
 
   private follow(latency: number, isUsed: boolean): void {
-    const usual = this.usual.value === 0 ? latency : this.usual.value
-    const gradient = latency <= 0 ? 1 : Math.min(1, Math.max(0.5, (terms.tolerance * usual) / latency))
+    const usual = this.usual.value
+    const isFirst = usual === 0 || latency <= 0
+    const gradient = isFirst ? 1 : Math.min(1, Math.max(0.5, (terms.tolerance * usual) / latency))
     // While it is slow, what is slow becomes usual ten times later: an incident is not the new normal, a move of the provider is one day.
     this.usual.add(latency, gradient < 1 ? 0.1 : 1)
-    if (latency > 0 && this.usual.value / latency > 2) this.usual.shrink()
+    if (this.usual.value > 2 * latency) this.usual.shrink()
     if (!isUsed) return
     const target = this.exact * gradient + (gradient === 1 ? terms.queue : 0)
     this.set(this.exact * (1 - terms.smoothing) + target * terms.smoothing)
