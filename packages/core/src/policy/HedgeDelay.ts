@@ -48,7 +48,7 @@ export class HedgeDelay {
   private before = new Histogram()
   private startedAt = Number.NEGATIVE_INFINITY
   /** Samples that the percentile was last read after, and what it was. */
-  private readAfter = -1
+  private readAfter = Number.NEGATIVE_INFINITY
   private read: number | undefined = undefined
   private readonly options: HedgeDelayOptions
 
@@ -68,7 +68,7 @@ export class HedgeDelay {
     const samples = this.latest.samples + this.before.samples
     if (samples < this.options.minimumSamples) return undefined
     // Read anew when a sixteenth has come: a percentile does not move by one sample.
-    if (this.readAfter < 0 || samples - this.readAfter > samples >> 4) {
+    if (samples - this.readAfter > samples >> 4) {
       this.readAfter = samples
       this.read = Math.max(this.options.minimumMillis, millisOf(this.bucketAt(samples)))
     }
@@ -77,12 +77,14 @@ export class HedgeDelay {
 
   private bucketAt(samples: number): number {
     const wanted = Math.ceil(samples * this.options.percentile)
-    let seen = 0
-    for (let bucket = 0; bucket < buckets; bucket++) {
-      seen += (this.latest.counts[bucket] ?? 0) + (this.before.counts[bucket] ?? 0)
-      if (seen >= wanted) return bucket
-    }
-    return buckets - 1
+    let bucket = 0
+    let seen = this.samplesIn(bucket)
+    while (seen < wanted) seen += this.samplesIn(++bucket)
+    return bucket
+  }
+
+  private samplesIn(bucket: number): number {
+    return (this.latest.counts[bucket] ?? 0) + (this.before.counts[bucket] ?? 0)
   }
 
   private goOn(now: number): void {
@@ -94,6 +96,6 @@ export class HedgeDelay {
     oldest.clear()
     if (isGone) this.before.clear()
     this.startedAt = now
-    this.readAfter = -1
+    this.readAfter = Number.NEGATIVE_INFINITY
   }
 }
