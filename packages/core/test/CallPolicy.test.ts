@@ -169,7 +169,7 @@ describe("CallPolicy.explain", () => {
       "  attempt 3: after at most 400ms, bounded by 10s",
       "  attempt 4: after at most 800ms, bounded by 10s",
       "  hints are slept up to 1m, longer ones fail the call with retryAfter",
-      "  breaker: opens on 5 failures in a row or 50 % of the last 100 calls (at least 20, 5m old at most); open 30s to 5m; 3 successes close",
+      "  breaker: opens on 5 failures in a row or 50 % of the last 100 calls (at least 20, 5m old at most); open 30s to 5m; 3 successes close; ramp 10s",
       "  bulkhead: 64 at once, 256 waiting, 5s at most",
       "  rate budget: waits 10s at most",
       "  body: 8388608 bytes at most"
@@ -197,6 +197,15 @@ describe("CallPolicy.explain", () => {
 
     assert.include(line(1), "or 100 % of the last")
     assert.include(line(0.333), "or 33 % of the last")
+  })
+
+  it("says how the breaker counts by time, what is slow, how many probes go, and that there is no ramp", () => {
+    const breaker = { timeWindow: "1 minute", slowAfter: "2 seconds", slowRate: 0.6, probes: 2, ramp: 0 } as const
+
+    assert.strictEqual(
+      explained({ attempts: 1, breaker })[4],
+      "  breaker: opens on 5 failures in a row or 50 % of the calls of the last 1m (at least 20), or on 60 % that take longer than 2s; open 30s to 5m; 3 successes close, 2 probes at once; no ramp"
+    )
   })
 
   it("says that an attempt has no time left, on both sides of the boundary", () => {

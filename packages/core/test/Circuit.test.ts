@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { CircuitOptions, CircuitState, Sample } from "@breakwater/core/Circuit"
+import type { CircuitOptions, Sample } from "@breakwater/core/Circuit"
 import { Circuit } from "@breakwater/core/Circuit"
 import { Schema } from "effect"
+import { type Attempt, CircuitModel } from "./support/CircuitModel.ts"
 
 const options: CircuitOptions = {
   consecutiveFailures: 3,
@@ -11,7 +12,13 @@ const options: CircuitOptions = {
   windowAgeMillis: 1000,
   openMillis: 100,
   maxOpenMillis: 350,
-  successesToClose: 2
+  successesToClose: 2,
+  timeWindowMillis: undefined,
+  slowAfterMillis: undefined,
+  slowRate: 0.5,
+  probes: 1,
+  probeLeaseMillis: undefined,
+  rampMillis: 0
 }
 
 /** A draw that makes the jitter 1. */
@@ -320,75 +327,498 @@ describe("Circuit half-open", () => {
   })
 })
 
-/** What the circuit should do, told as history instead of counters: every sample is kept, and every decision looks at all of them. */
-class Model {
-  openings = 0
-  state: CircuitState = "closed"
-  private epoch: object = {}
-  private samples: Array<{ readonly failed: boolean; readonly at: number }> = []
-  private until = 0
-  private inSeries = 0
-  private passed = 0
-  private probe: object | undefined = undefined
-  private readonly options: CircuitOptions
+describe("Circuit with several probes", () => {
+  it("lets so many be under way at once, and no more", () => {
+    const circuit = opened({ probes: 3, successesToClose: 3 })
 
-  constructor(options: CircuitOptions) {
-    this.options = options
+    const tickets = Array.from({ length: 4 }, () => circuit.admit(100))
+
+    assert.deepStrictEqual(
+      tickets.map((ticket) => ticket !== 0),
+      [true, true, true, false]
+    )
+    for (const ticket of tickets.slice(0, 3)) circuit.settle(ticket, "success", 100, middle)
+    assert.strictEqual(circuit.state, "closed")
+  })
+
+  it("opens again at the first one that fails, and the others say nothing", () => {
+    const circuit = opened({ probes: 3, successesToClose: 1 })
+    const [first, second, third] = [circuit.admit(100), circuit.admit(100), circuit.admit(100)]
+
+    circuit.settle(second, "failure", 100, middle)
+    circuit.settle(first, "success", 100, middle)
+    circuit.settle(third, "failure", 100, middle)
+
+    assert.deepStrictEqual(seen(circuit, 100), { state: "open", openings: 2, wait: 200 })
+  })
+})
+
+describe("Circuit whose probe never ends", () => {
+  it("frees its place when the lease is over, not before: the attempt's own time and a second", () => {
+    const circuit = opened({ openMillis: 60_000, maxOpenMillis: 60_000 })
+    circuit.admit(60_000, 0, 10_000)
+
+    const waits = [60_000, 70_500, 70_999, 71_000].map((now) => circuit.peek(now))
+    const next = circuit.admit(71_000, 0, 10_000)
+
+    assert.deepStrictEqual(waits, [1000, 500, 1, 0])
+    assert.notStrictEqual(next, 0)
+  })
+
+  it("takes the lease of its options before that", () => {
+    const circuit = opened({ probeLeaseMillis: 50, openMillis: 100 })
+    circuit.admit(100, 0, 10_000)
+
+    assert.deepStrictEqual([circuit.admit(149), circuit.peek(149)], [0, 1])
+    assert.notStrictEqual(circuit.admit(150), 0)
+  })
+
+  it("does not count what it comes to once its place was given away, and does count it before", () => {
+    const away = opened({ probeLeaseMillis: 50, successesToClose: 1 })
+    const late = opened({ probeLeaseMillis: 50, successesToClose: 1 })
+    const [lost, kept] = [away.admit(100), late.admit(100)]
+    const taken = away.admit(150)
+
+    away.settle(lost, "failure", 200, middle)
+    late.settle(kept, "success", 200, middle)
+    const before = away.state
+    away.settle(taken, "success", 200, middle)
+
+    assert.deepStrictEqual([before, late.state, away.state], ["half-open", "closed", "closed"])
+  })
+
+  it("keeps the places of those whose lease goes on", () => {
+    const circuit = opened({ probes: 2 })
+    circuit.admit(100, 0, 1000)
+    circuit.admit(100, 0, 0)
+
+    const taken = circuit.admit(1100)
+    const none = circuit.admit(1100)
+
+    assert.notStrictEqual(taken, 0)
+    assert.strictEqual(none, 0)
+  })
+})
+
+describe("Circuit open after a hint", () => {
+  const failed = (hintMillis: number, random: number, overrides: Partial<CircuitOptions> = {}) => {
+    const circuit = new Circuit({ ...options, consecutiveFailures: 1, ...overrides })
+    circuit.settle(circuit.admit(0), "failure", 0, () => random, { hintMillis })
+    return circuit
   }
 
-  peek(now: number): number {
-    if (this.state === "open") return Math.max(0, this.until - now)
-    return this.state === "half-open" && this.probe !== undefined ? Math.min(1000, this.options.openMillis) : 0
+  it("is open for at least as long as the provider asked, and up to a fifth longer", () => {
+    assert.deepStrictEqual(
+      [0, 0.5, 1].map((random) => Math.round(failed(200, random).peek(0))),
+      [200, 220, 240]
+    )
+  })
+
+  it("stays open for its own time when the hint is shorter", () => {
+    assert.deepStrictEqual(
+      [0, 0.5].map((random) => failed(70, random).peek(0)),
+      [80, 100]
+    )
+  })
+
+  it("is open beyond its longest time when the provider asked for that", () => {
+    assert.strictEqual(failed(1000, 0, { maxOpenMillis: 350 }).peek(0), 1000)
+  })
+
+  it("takes the hint of a probe that failed", () => {
+    const circuit = opened()
+
+    circuit.settle(circuit.admit(100), "failure", 100, () => 0, { hintMillis: 5000 })
+
+    assert.strictEqual(circuit.peek(100), 5000)
+  })
+
+  it("takes no hint of a failure that did not open it", () => {
+    const circuit = new Circuit({ ...options, minimumCalls: 10 })
+
+    for (const hintMillis of [5000, 5000, 0]) circuit.settle(circuit.admit(0), "failure", 0, middle, { hintMillis })
+
+    assert.strictEqual(circuit.peek(0), 100)
+  })
+})
+
+describe("Circuit with a time window", () => {
+  const timed = (overrides: Partial<CircuitOptions> = {}) =>
+    new Circuit({ ...options, consecutiveFailures: 100, timeWindowMillis: 1000, window: 1, ...overrides })
+
+  it("takes the rate over all calls of that time, however many", () => {
+    const circuit = timed({ minimumCalls: 1000 })
+
+    for (let now = 0; now < 999; now++) attempt(circuit, now % 2 === 0 ? "failure" : "success", now)
+    const before = circuit.state
+    attempt(circuit, "failure", 999)
+
+    assert.strictEqual(before, "closed")
+    assert.strictEqual(circuit.state, "open")
+  })
+
+  it("forgets a tenth of it at a time, on both sides of the boundary", () => {
+    const young = timed({ minimumCalls: 2 })
+    const old = timed({ minimumCalls: 2 })
+
+    attempt(young, "failure", 99)
+    attempt(young, "failure", 999)
+    attempt(old, "failure", 99)
+    attempt(old, "failure", 1000)
+
+    assert.strictEqual(young.state, "open")
+    assert.strictEqual(old.state, "closed")
+  })
+
+  it("forgets everything in a long pause", () => {
+    const circuit = timed({ minimumCalls: 2 })
+
+    attempt(circuit, "failure", 0)
+    attempt(circuit, "failure", 1_000_000)
+
+    assert.deepStrictEqual(
+      [circuit.state, circuit.snapshot(1_000_000).calls, circuit.snapshot(1_001_000).calls],
+      ["closed", 1, 0]
+    )
+  })
+
+  it("takes away what it has counted, and nothing else", () => {
+    const circuit = timed({ minimumCalls: 100 })
+
+    for (const now of [0, 150, 250, 250, 950]) attempt(circuit, now < 200 ? "failure" : "success", now)
+
+    const counted = [950, 1000, 1100, 1200, 1900].map((now) => {
+      const { calls, failures } = circuit.snapshot(now)
+      return [calls, failures]
+    })
+    assert.deepStrictEqual(counted, [
+      [5, 2],
+      [4, 1],
+      [3, 0],
+      [1, 0],
+      [0, 0]
+    ])
+  })
+})
+
+describe("Circuit and slow calls", () => {
+  const timing = (overrides: Partial<CircuitOptions> = {}) =>
+    new Circuit({ ...options, consecutiveFailures: 100, failureRate: 1, slowAfterMillis: 50, ...overrides })
+
+  /** An attempt that takes so long. */
+  const took = (circuit: Circuit, millis: number, now: number, sample: Sample = "success") =>
+    circuit.settle(circuit.admit(now - millis), sample, now, middle, { startedAt: now - millis })
+
+  it("opens at the slow rate, whether the calls succeed or fail, and says so", () => {
+    const circuit = timing()
+
+    for (const sample of ["success", "failure"] as const) took(circuit, 51, 100, sample)
+    took(circuit, 50, 100)
+    const before = circuit.state
+    took(circuit, 51, 100)
+
+    assert.strictEqual(before, "closed")
+    assert.strictEqual(circuit.state, "open")
+    assert.strictEqual(circuit.snapshot(100).reason, "slow: 75 % of 4 calls")
+  })
+
+  it("does not take a call for slow that took exactly so long, nor any where nothing is slow", () => {
+    const exact = timing({ minimumCalls: 1 })
+    const never = timing({ minimumCalls: 1, slowAfterMillis: undefined })
+
+    took(exact, 50, 100)
+    took(never, 1_000_000, 1_000_100)
+
+    assert.deepStrictEqual([exact.state, never.state], ["closed", "closed"])
+  })
+
+  it("counts a call that still runs as soon as it is too long: a hang opens it before anything returns", () => {
+    const circuit = timing()
+    for (let n = 0; n < 4; n++) circuit.admit(n)
+
+    circuit.notice(53, middle)
+    const before = circuit.state
+    circuit.notice(54, middle)
+
+    assert.strictEqual(before, "closed")
+    assert.deepStrictEqual([circuit.state, circuit.snapshot(54).reason], ["open", "slow: 100 % of 4 calls"])
+  })
+
+  it("counts it once, and adds that it failed when it does", () => {
+    const circuit = timing({ minimumCalls: 10 })
+    const tickets = [circuit.admit(0), circuit.admit(0), circuit.admit(0)]
+    circuit.notice(60, middle)
+    const [first = 0, second = 0, third = 0] = tickets
+
+    circuit.settle(first, "failure", 70, middle, { startedAt: 0 })
+    circuit.settle(second, "success", 70, middle, { startedAt: 0 })
+    circuit.settle(third, "ignored", 70, middle, { startedAt: 0 })
+    circuit.notice(80, middle)
+
+    const { calls, failures, slow } = circuit.snapshot(80)
+    assert.deepStrictEqual({ calls, failures, slow }, { calls: 3, failures: 1, slow: 3 })
+  })
+
+  it("does not count calls that ended in time, whatever the order", () => {
+    const circuit = timing({ minimumCalls: 1 })
+    const tickets = [circuit.admit(0), circuit.admit(10), circuit.admit(20)]
+
+    for (const ticket of tickets.toReversed()) circuit.settle(ticket, "ignored", 40, middle)
+    circuit.notice(1000, middle)
+
+    assert.deepStrictEqual([circuit.state, circuit.snapshot(1000).calls], ["closed", 0])
+  })
+
+  it("watches the first 1,024 of those under way, and judges the others when they end", () => {
+    const circuit = timing({ window: 5000, minimumCalls: 5000 })
+    const tickets = Array.from({ length: 1100 }, () => circuit.admit(0))
+
+    circuit.notice(51, middle)
+    const watched = circuit.snapshot(51).slow
+    for (const ticket of tickets) circuit.settle(ticket, "success", 60, middle, { startedAt: 0 })
+    const ended = circuit.snapshot(60)
+    const later = circuit.admit(60)
+    circuit.notice(111, middle)
+
+    assert.notStrictEqual(later, 0)
+    assert.deepStrictEqual([watched, ended.slow, ended.calls, circuit.snapshot(111).slow], [1024, 1100, 1100, 1101])
+  })
+
+  it("opens again when a probe was slow", () => {
+    const circuit = timing({ consecutiveFailures: 1 })
+    attempt(circuit, "failure", 0)
+
+    took(circuit, 51, 200)
+
+    assert.deepStrictEqual(seen(circuit, 200), { state: "open", openings: 2, wait: 200 })
+    assert.strictEqual(circuit.snapshot(200).reason, "a probe was slow")
+  })
+})
+
+describe("Circuit in its ramp", () => {
+  const ramping = (overrides: Partial<CircuitOptions> = {}) => {
+    const circuit = opened({ rampMillis: 9000, successesToClose: 1, minimumCalls: 10, ...overrides })
+    attempt(circuit, "success", 100)
+    return circuit
   }
 
-  admit(now: number): { readonly epoch: object } | undefined {
-    if (this.peek(now) > 0) return undefined
-    if (this.state === "open") this.become("half-open")
-    const ticket = { epoch: this.epoch }
-    if (this.state === "half-open") this.probe = ticket
-    return ticket
+  /** The share of a thousand calls, with lots all over, that are let through at an instant. */
+  const shareAt = (circuit: Circuit, now: number): number => {
+    let admitted = 0
+    circuit.admit(now, 0)
+    for (let n = 0; n < 1000; n++) if (circuit.admit(now, n / 1000) !== 0) admitted++
+    return admitted / 1000
   }
 
-  settle(ticket: { readonly epoch: object }, sample: Sample, now: number, random: number): void {
-    if (ticket.epoch !== this.epoch) return
-    if (this.state === "half-open") {
-      this.probe = undefined
-      if (sample === "failure") this.open(now, random)
-      if (sample === "success" && ++this.passed === this.options.successesToClose) {
-        this.inSeries = 0
-        this.become("closed")
-      }
-      return
-    }
-    if (sample === "ignored") return
-    this.samples.push({ failed: sample === "failure", at: now })
-    const lastSuccess = this.samples.findLastIndex(({ failed }) => !failed)
-    const inRow = this.samples.length - 1 - lastSuccess
-    const counted = this.samples
-      .slice(-this.options.window)
-      .filter(({ at }) => now - at <= this.options.windowAgeMillis)
-    const failures = counted.filter(({ failed }) => failed).length
-    const tooMany = counted.length >= this.options.minimumCalls && failures >= this.options.failureRate * counted.length
-    if (sample === "failure" && (inRow >= this.options.consecutiveFailures || tooMany)) this.open(now, random)
-  }
+  it("lets 10, 25 and 50 % of the calls through, a third of its time each, and then all", () => {
+    const circuit = ramping()
 
-  private open(now: number, random: number): void {
-    const { maxOpenMillis, openMillis } = this.options
-    const length = Math.min(maxOpenMillis, openMillis * 2 ** this.inSeries)
-    this.until = now + Math.min(maxOpenMillis, length * (0.8 + 0.4 * random))
-    this.inSeries++
-    this.openings++
-    this.become("open")
-  }
+    const shares = [100, 3099, 3100, 6099, 6100, 9099, 9100].map((now) => shareAt(circuit, now))
 
-  private become(state: CircuitState): void {
-    this.state = state
-    this.epoch = {}
-    this.samples = []
-    this.passed = 0
-    this.probe = undefined
-  }
-}
+    assert.deepStrictEqual(shares, [0.1, 0.1, 0.25, 0.25, 0.5, 0.5, 1])
+    assert.strictEqual(circuit.state, "closed")
+  })
+
+  it("lets one a second through whatever the lot, so that a call now and then is not refused", () => {
+    const circuit = ramping()
+
+    const admitted = [100, 100, 1099, 1100, 2000, 2100].filter((now) => circuit.admit(now, 0.99) !== 0)
+
+    assert.deepStrictEqual(admitted, [100, 1100, 2100])
+  })
+
+  it("tells a call how long it will be refused: until its share comes, or a second has passed", () => {
+    const circuit = ramping()
+    circuit.admit(3000, 0)
+
+    const waits = [0.05, 0.2, 0.4, 0.99].map((lot) => circuit.peek(3050, lot))
+
+    assert.deepStrictEqual(waits, [0, 50, 950, 950])
+  })
+
+  it("opens again at a burst of failures, for twice as long as before", () => {
+    const circuit = new Circuit({ ...options, consecutiveFailures: 2, rampMillis: 9000, successesToClose: 1 })
+    attempts(circuit, ["failure", "failure"], 0)
+    attempt(circuit, "success", 100)
+
+    attempt(circuit, "failure", 200)
+    const before = circuit.state
+    attempt(circuit, "failure", 200)
+
+    assert.strictEqual(before, "ramping")
+    assert.deepStrictEqual(seen(circuit, 200), { state: "open", openings: 2, wait: 200 })
+  })
+
+  it("opens for the first open time again once the ramp is over, also for attempts of the ramp", () => {
+    const circuit = ramping()
+    const ticket = circuit.admit(9000)
+
+    circuit.settle(ticket, "failure", 9100, middle)
+
+    assert.deepStrictEqual(seen(circuit, 9100), { state: "open", openings: 2, wait: 100 })
+  })
+
+  it("counts the attempts of the ramp after it", () => {
+    const circuit = ramping({ consecutiveFailures: 1 })
+    const ticket = circuit.admit(9000)
+    circuit.admit(9200)
+
+    circuit.settle(ticket, "failure", 9200, middle)
+
+    assert.strictEqual(circuit.state, "open")
+  })
+})
+
+describe("Circuit set by hand", () => {
+  it("forced open refuses everything, whatever passes, until it is told otherwise; then the next attempt is a probe", () => {
+    const circuit = new Circuit({ ...options, successesToClose: 1 })
+    const before = circuit.admit(0)
+
+    circuit.forceOpen("ana: incident 7")
+    circuit.settle(before, "failure", 0, middle)
+    const refused = [0, 1_000_000].map((now) => circuit.admit(now))
+    const { calls, forcedBy, reason, retryAfterMillis, state } = circuit.snapshot(0)
+    circuit.automatic()
+    const [probe, beside] = [circuit.admit(2_000_000), circuit.admit(2_000_000)]
+    circuit.settle(probe, "success", 2_000_000, middle)
+
+    assert.deepStrictEqual(refused, [0, 0])
+    assert.deepStrictEqual(
+      { calls, forcedBy, reason, retryAfterMillis, state },
+      { calls: 0, forcedBy: "ana: incident 7", reason: "forced open", retryAfterMillis: 350, state: "forced-open" }
+    )
+    assert.notStrictEqual(probe, 0)
+    assert.strictEqual(beside, 0)
+    assert.deepStrictEqual([circuit.state, circuit.snapshot(2_000_000).forcedBy], ["closed", undefined])
+  })
+
+  it("disabled lets everything through and goes on counting; automatic again, the next failure opens it", () => {
+    const circuit = new Circuit(options)
+    attempt(circuit, "failure", 0)
+
+    circuit.disable("ana")
+    attempts(circuit, ["failure", "failure", "failure"], 0)
+    const disabled = circuit.snapshot(0)
+    circuit.automatic()
+    const between = circuit.state
+    attempt(circuit, "failure", 0)
+
+    assert.deepStrictEqual(
+      [disabled.state, disabled.calls, disabled.failures, disabled.forcedBy, disabled.openings],
+      ["disabled", 4, 4, "ana", 0]
+    )
+    assert.deepStrictEqual([between, circuit.state], ["closed", "open"])
+  })
+
+  it("disabled while it is open lets through at once, and forgets what opened it", () => {
+    const circuit = opened()
+
+    circuit.disable("ana")
+
+    assert.notStrictEqual(circuit.admit(0), 0)
+    assert.strictEqual(circuit.snapshot(0).reason, undefined)
+    circuit.automatic()
+    assert.deepStrictEqual(seen(circuit, 0), { state: "closed", openings: 1, wait: 0 })
+  })
+
+  it("closed by hand begins anew: no counts, the first open time", () => {
+    const circuit = opened()
+    attempt(circuit, "failure", 100)
+
+    circuit.close()
+    const closed = seen(circuit, 100)
+    attempt(circuit, "failure", 100)
+
+    assert.deepStrictEqual(closed, { state: "closed", openings: 2, wait: 0 })
+    assert.deepStrictEqual(seen(circuit, 100), { state: "open", openings: 3, wait: 100 })
+  })
+
+  it("automatic changes nothing that was not set by hand", () => {
+    const circuit = opened()
+
+    circuit.automatic()
+
+    assert.deepStrictEqual(seen(circuit, 0), { state: "open", openings: 1, wait: 100 })
+  })
+})
+
+describe("Circuit.configure", () => {
+  it("keeps the state, and the counts that fit into the other window", () => {
+    const circuit = new Circuit({ ...options, consecutiveFailures: 100, minimumCalls: 100 })
+    attempts(circuit, ["failure", "failure", "success", "failure", "success"], 0)
+
+    circuit.configure({ ...options, window: 3, minimumCalls: 100 }, 0)
+    const fewer = circuit.snapshot(0)
+    circuit.configure({ ...options, timeWindowMillis: 500, minimumCalls: 100 }, 0)
+    const timed = circuit.snapshot(0)
+    circuit.configure({ ...options, window: 2, minimumCalls: 100 }, 0)
+    const back = circuit.snapshot(0)
+
+    assert.deepStrictEqual(
+      [fewer, timed, back].map(({ calls, failures, state }) => [state, calls, failures]),
+      [
+        ["closed", 3, 1],
+        ["closed", 3, 1],
+        ["closed", 2, 1]
+      ]
+    )
+  })
+
+  it("judges by the new sizes from the next failure on", () => {
+    const circuit = new Circuit({ ...options, consecutiveFailures: 100, minimumCalls: 100 })
+    attempts(circuit, ["failure", "failure"], 0)
+
+    circuit.configure({ ...options, consecutiveFailures: 3 }, 0)
+    attempt(circuit, "failure", 0)
+
+    assert.strictEqual(circuit.snapshot(0).reason, "3 failures in a row")
+  })
+
+  it("begins and ends to time calls", () => {
+    const circuit = new Circuit({ ...options, minimumCalls: 1 })
+    circuit.admit(0)
+
+    circuit.configure({ ...options, minimumCalls: 1, slowAfterMillis: 50 }, 0)
+    circuit.notice(1000, middle)
+    const unwatched = circuit.state
+    circuit.admit(1000)
+    circuit.configure({ ...options, minimumCalls: 1 }, 1000)
+    circuit.notice(2000, middle)
+
+    assert.deepStrictEqual([unwatched, circuit.state, circuit.timesCalls], ["closed", "closed", false])
+  })
+})
+
+describe("Circuit.takeChanges", () => {
+  it("tells each change once, with why and for how long it opened", () => {
+    const circuit = new Circuit({ ...options, rampMillis: 900, successesToClose: 1 })
+    attempts(circuit, ["failure", "failure", "failure"], 0)
+    const opening = circuit.takeChanges()
+    attempt(circuit, "success", 100)
+    attempt(circuit, "success", 1000)
+    const closing = circuit.takeChanges().map(({ from, to }) => `${from} > ${to}`)
+
+    assert.deepStrictEqual(opening, [{ from: "closed", to: "open", reason: "3 failures in a row", waitMillis: 100 }])
+    assert.deepStrictEqual(closing, ["open > half-open", "half-open > ramping", "ramping > closed"])
+    assert.deepStrictEqual([circuit.hasChanged, circuit.takeChanges()], [false, []])
+  })
+
+  it("keeps the last sixteen", () => {
+    const circuit = opened({ maxOpenMillis: 100 })
+    for (let now = 100; now <= 2000; now += 100) attempt(circuit, "failure", now)
+
+    assert.strictEqual(circuit.takeChanges().length, 16)
+  })
+
+  it("names the rate that opened it, and the probe", () => {
+    const circuit = new Circuit({ ...options, consecutiveFailures: 100 })
+    attempts(circuit, ["success", "failure", "success", "failure"], 0)
+    const first = circuit.snapshot(0).reason
+    attempt(circuit, "failure", 100)
+
+    assert.deepStrictEqual([first, circuit.snapshot(100).reason], ["50 % of 4 calls failed", "a probe failed"])
+  })
+})
 
 const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -398,78 +828,190 @@ const Options = Schema.Struct({
   window: whole(1, 8),
   minimumCalls: whole(1, 8),
   windowAgeMillis: whole(1, 200),
+  timeWindowMillis: Schema.Union([Schema.Undefined, whole(10, 400)]),
+  slowAfterMillis: Schema.Union([Schema.Undefined, whole(1, 40), whole(1, 40)]),
+  slowRate: Schema.Literals([0.25, 0.5, 1]),
   openMillis: whole(1, 200),
   maxOpenMillis: whole(200, 1000),
-  successesToClose: whole(1, 3)
+  probes: whole(1, 3),
+  probeLeaseMillis: Schema.Union([Schema.Undefined, whole(1, 300)]),
+  successesToClose: whole(1, 3),
+  rampMillis: Schema.Literals([0, 30, 900, 3000])
 })
 
 const Outcome = Schema.Literals(["success", "failure", "failure", "ignored"])
-const Share = Schema.Literals([0, 0.25, 0.5, 1])
+const Share = Schema.Literals([0, 0.25, 0.5, 0.75])
+const Hint = Schema.Literals([0, 0, 0, 150, 2000])
 
-/** Histories of one provider: attempts begin, end in some order in some way, and time goes by. */
+/** Histories of one provider: attempts begin, end in some order in some way, operators interfere, and time goes by. */
 const Step = Schema.Union([
-  Schema.TaggedStruct("Admit", {}),
-  Schema.TaggedStruct("Settle", { which: whole(0, 7), sample: Outcome, random: Share }),
-  Schema.TaggedStruct("Attempt", { sample: Outcome, random: Share }),
-  Schema.TaggedStruct("Attempt", { sample: Schema.Literals(["success"]), random: Share }),
+  Schema.TaggedStruct("Admit", { lot: Share }),
+  Schema.TaggedStruct("Settle", { which: whole(0, 7), sample: Outcome, random: Share, hint: Hint }),
+  Schema.TaggedStruct("Attempt", { sample: Outcome, random: Share, hint: Hint }),
+  Schema.TaggedStruct("Attempt", { sample: Schema.Literals(["success"]), random: Share, hint: Hint }),
+  Schema.TaggedStruct("Attempt", { sample: Schema.Literals(["failure"]), random: Share, hint: Hint }),
+  Schema.TaggedStruct("SlowAttempt", { millis: whole(30, 60), sample: Outcome, random: Share, hint: Hint }),
+  Schema.TaggedStruct("SlowAttempt", { millis: whole(1, 60), sample: Outcome, random: Share, hint: Hint }),
   Schema.TaggedStruct("AwaitAdmission", {}),
-  Schema.TaggedStruct("Pass", { millis: whole(0, 300) })
+  Schema.TaggedStruct("Notice", { random: Share }),
+  Schema.TaggedStruct("Pass", { millis: whole(0, 300) }),
+  Schema.TaggedStruct("Pass", { millis: whole(0, 20) }),
+  Schema.TaggedStruct("Force", {
+    to: Schema.Literals(["forceOpen", "disable", "close", "automatic", "automatic", "automatic"])
+  }),
+  Schema.TaggedStruct("Configure", { window: whole(1, 8), timeWindowMillis: Options.fields.timeWindowMillis })
 ])
 
-const Steps = Schema.Array(Step).check(Schema.isMaxLength(120))
+const Steps = Schema.Array(Step).check(Schema.isMaxLength(100))
+
+/** A circuit and its model, to which the same happens; after each step both must look alike. */
+class Pair {
+  now = 0
+  readonly circuit: Circuit
+  readonly model: CircuitModel
+  private options: CircuitOptions
+  private readonly underWay: Array<{ readonly ticket: number; readonly modelled: Attempt }> = []
+
+  constructor(options: CircuitOptions) {
+    this.options = options
+    this.circuit = new Circuit(options)
+    this.model = new CircuitModel(options)
+  }
+
+  private admit(lot: number, longest: number) {
+    const { now } = this
+    const ticket = this.circuit.admit(now, lot, longest)
+    const modelled = this.model.admit(now, lot, longest)
+    assert.strictEqual(ticket !== 0, modelled !== undefined)
+    return modelled === undefined ? undefined : { ticket, modelled }
+  }
+
+  private settle(attempt: ReturnType<Pair["admit"]>, sample: Sample, random: number, hintMillis: number): void {
+    if (attempt === undefined) return
+    const { modelled, ticket } = attempt
+    this.circuit.settle(ticket, sample, this.now, () => random, { startedAt: modelled.startedAt, hintMillis })
+    this.model.settle(modelled, sample, this.now, random, hintMillis)
+  }
+
+  private configure(window: number, timeWindowMillis: number | undefined): void {
+    // The calls of a time window are not told apart, so that a model of single calls cannot follow them into another.
+    if (this.options.timeWindowMillis !== undefined) return
+    this.options = { ...this.options, window, timeWindowMillis }
+    this.circuit.configure(this.options, this.now)
+    this.model.configure(this.options, this.now)
+  }
+
+  step(step: typeof Step.Type): void {
+    switch (step._tag) {
+      case "Pass":
+        this.now += step.millis
+        break
+      case "AwaitAdmission":
+        this.now += this.model.peek(this.now, 0)
+        break
+      case "Attempt":
+        this.settle(this.admit(0.2, 0), step.sample, step.random, step.hint)
+        break
+      case "SlowAttempt": {
+        const attempt = this.admit(0.2, 0)
+        this.now += step.millis
+        this.settle(attempt, step.sample, step.random, step.hint)
+        break
+      }
+      case "Admit": {
+        const attempt = this.admit(step.lot, 20)
+        if (attempt !== undefined) this.underWay.push(attempt)
+        break
+      }
+      case "Settle": {
+        const [attempt] = this.underWay.splice(step.which % Math.max(1, this.underWay.length), 1)
+        this.settle(attempt, step.sample, step.random, step.hint)
+        break
+      }
+      case "Notice":
+        this.circuit.notice(this.now, () => step.random)
+        this.model.notice(this.now, step.random)
+        break
+      case "Force":
+        this.circuit[step.to]("somebody")
+        this.model[step.to]()
+        break
+      case "Configure":
+        this.configure(step.window, step.timeWindowMillis)
+        break
+    }
+    this.looksAlike()
+  }
+
+  private looksAlike(): void {
+    for (const lot of [0, 0.2, 0.6]) {
+      const { calls, failures, openings, slow, state } = this.circuit.snapshot(this.now)
+      const wait = this.circuit.peek(this.now, lot)
+      assert.deepStrictEqual({ state, openings, wait, calls, failures, slow }, this.model.seen(this.now, lot))
+    }
+  }
+
+  /** The caller of every attempt goes away. */
+  interruptAll(): void {
+    for (const attempt of this.underWay.splice(0)) this.settle(attempt, "ignored", 0, 0)
+    this.looksAlike()
+  }
+}
 
 describe("Circuit as a state machine", () => {
-  const visited = new Map<CircuitState, number>()
+  const visited = new Map<string, number>()
+  const visit = (what: string) => visited.set(what, (visited.get(what) ?? 0) + 1)
 
   it.prop(
-    "does what the model does, whatever begins, ends, is interrupted and however time passes",
+    "does what the model does, whatever begins, ends, is interrupted or set by hand, and however time passes",
     [Options, Steps],
     ([options, steps]) => {
-      const circuit = new Circuit(options)
-      const model = new Model(options)
-      const underWay: Array<ReturnType<typeof admit>> = []
-      let now = 0
-
-      const admit = () => {
-        const ticket = circuit.admit(now)
-        const modelled = model.admit(now)
-        assert.strictEqual(ticket !== 0, modelled !== undefined)
-        return modelled === undefined ? undefined : { ticket, modelled }
-      }
-      const settle = (attempt: ReturnType<typeof admit>, sample: Sample, random: number) => {
-        if (attempt === undefined) return
-        circuit.settle(attempt.ticket, sample, now, () => random)
-        model.settle(attempt.modelled, sample, now, random)
-      }
+      const pair = new Pair(options)
 
       for (const step of steps) {
-        if (step._tag === "Pass") now += step.millis
-        if (step._tag === "AwaitAdmission") now += model.peek(now)
-        if (step._tag === "Attempt") settle(admit(), step.sample, step.random)
-        if (step._tag === "Admit") underWay.push(admit())
-        if (step._tag === "Settle" && underWay.length > 0) {
-          const [attempt] = underWay.splice(step.which % underWay.length, 1)
-          settle(attempt, step.sample, step.random)
+        pair.step(step)
+        visit(pair.circuit.state)
+        for (const { reason } of pair.circuit.takeChanges()) {
+          const kind = ["in a row", "failed", "slow"].find((word) => reason?.includes(word))
+          if (kind !== undefined) visit(kind)
         }
-        assert.deepStrictEqual(seen(circuit, now), {
-          state: model.state,
-          openings: model.openings,
-          wait: model.peek(now)
-        })
-        visited.set(circuit.state, (visited.get(circuit.state) ?? 0) + 1)
       }
     },
-    { arbitrary: { runs: 1500, size: 120, seed: "circuit" } }
+    { arbitrary: { runs: 2000, size: 100, seed: "circuit" } }
   )
 
-  it("was driven through all of its states by the property above", () => {
-    const states = ["closed", "open", "half-open"] as const
+  it("was driven through all of its states and reasons by the property above", () => {
+    const wanted = ["closed", "open", "half-open", "ramping", "forced-open", "disabled", "in a row", "failed", "slow"]
 
-    assert.isTrue(states.every((state) => (visited.get(state) ?? 0) > 1000))
+    assert.deepStrictEqual(
+      wanted.filter((state) => (visited.get(state) ?? 0) < 100),
+      []
+    )
   })
 
   it.prop(
-    "never holds more than one probe and never gets stuck half-open",
+    "holds nothing once every attempt was interrupted, at whichever step: all places of probes are free",
+    [Options, Steps.check(Schema.isMaxLength(30))],
+    ([options, steps]) => {
+      for (let cut = 0; cut <= steps.length; cut++) {
+        const pair = new Pair(options)
+        for (const step of steps.slice(0, cut)) pair.step(step)
+        pair.interruptAll()
+        const { circuit } = pair
+        circuit.automatic()
+        pair.now += circuit.peek(pair.now)
+        const isHalfOpen = circuit.admit(pair.now) !== 0 && circuit.state === "half-open"
+        const more = Array.from({ length: 4 }, () => circuit.admit(pair.now)).filter((ticket) => ticket !== 0)
+
+        if (isHalfOpen) assert.strictEqual(more.length + 1, options.probes)
+        else assert.isTrue(circuit.state === "closed" || circuit.state === "ramping")
+      }
+    },
+    { arbitrary: { runs: 150, size: 30, seed: "interrupted" } }
+  )
+
+  it.prop(
+    "never holds more probes than it may, and never gets stuck half-open",
     [Options, Schema.Array(Schema.Literals(["success", "failure", "ignored"]))],
     ([options, samples]) => {
       const circuit = new Circuit({ ...options, consecutiveFailures: 1 })
@@ -477,12 +1019,12 @@ describe("Circuit as a state machine", () => {
       let now = 0
 
       for (const sample of samples) {
-        if (circuit.state === "closed") break
+        if (circuit.state === "closed" || circuit.state === "ramping") break
         now += options.maxOpenMillis
-        const probe = circuit.admit(now)
-        assert.notStrictEqual(probe, 0)
+        const probes = Array.from({ length: options.probes }, () => circuit.admit(now))
+        assert.isTrue(probes.every((probe) => probe !== 0))
         assert.strictEqual(circuit.admit(now), 0)
-        circuit.settle(probe, sample, now, middle)
+        for (const probe of probes) circuit.settle(probe, sample, now, middle)
       }
       now += options.maxOpenMillis
 

@@ -28,9 +28,15 @@ const all: ResolvedPolicy = {
     window: 100,
     minimumCalls: 20,
     windowAgeMillis: 300_000,
+    timeWindowMillis: undefined,
+    slowAfterMillis: undefined,
+    slowRate: 0.5,
     openMillis: 30_000,
     maxOpenMillis: 300_000,
-    successesToClose: 3
+    probes: 1,
+    probeLeaseMillis: undefined,
+    successesToClose: 3,
+    rampMillis: 10_000
   },
   bulkhead: { concurrency: 64, queue: 256, queueMillis: 5000 },
   rateWaitMillis: 10_000,
@@ -58,9 +64,15 @@ describe("PolicyRules.resolve", () => {
         window: 50,
         minimumCalls: 2,
         windowAge: "1 minute",
+        timeWindow: "3 minutes",
+        slowAfter: "4 seconds",
+        slowRate: 0.25,
         openFor: "1 second",
         maxOpenFor: "2 seconds",
-        successesToClose: 1
+        probes: 2,
+        probeLease: "5 seconds",
+        successesToClose: 1,
+        ramp: "6 seconds"
       },
       bulkhead: { concurrency: 1, queue: 0, queueTimeout: "1 second" },
       rateWait: "3 seconds",
@@ -82,14 +94,31 @@ describe("PolicyRules.resolve", () => {
         window: 50,
         minimumCalls: 2,
         windowAgeMillis: 60_000,
+        timeWindowMillis: 180_000,
+        slowAfterMillis: 4000,
+        slowRate: 0.25,
         openMillis: 1000,
         maxOpenMillis: 2000,
-        successesToClose: 1
+        probes: 2,
+        probeLeaseMillis: 5000,
+        successesToClose: 1,
+        rampMillis: 6000
       },
       bulkhead: { concurrency: 1, queue: 0, queueMillis: 1000 },
       rateWaitMillis: 3000,
       maxBodyBytes: 1
     })
+  })
+
+  it("lets the minimum of a time window be more than the window of calls, whose default does not bend to it", () => {
+    const { minimumCalls: written } = resolved({ breaker: { timeWindow: 1000, window: 10, minimumCalls: 500 } }).breaker
+    const { minimumCalls: usual } = resolved({ breaker: { timeWindow: 1000, window: 10 } }).breaker
+
+    assert.deepStrictEqual([written, usual], [500, 20])
+  })
+
+  it("takes a ramp of nothing", () => {
+    assert.strictEqual(resolved({ breaker: { ramp: "0 seconds" } }).breaker.rampMillis, 0)
   })
 
   it("keeps a schedule that replaces the delays", () => {

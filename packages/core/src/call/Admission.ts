@@ -41,15 +41,20 @@ const credentialReady = (call: RunningCall): boolean => {
 }
 
 /** Takes everything an attempt needs if all of it is to be had now; otherwise takes nothing. @category admission @since 0.1.0 */
-export const tryNow = (call: RunningCall, now: number): boolean => {
+export const tryNow = (call: RunningCall, fiber: AnyFiber, now: number): boolean => {
   const { connection, lane, operation } = call
   const { rate } = connection
-  if (lane.circuit.peek(now) > 0 || rate.waiting > 0 || rate.peek(operation.cost, now) > 0 || !credentialReady(call))
+  if (
+    lane.breaker.peek(call, fiber, now) > 0 ||
+    rate.waiting > 0 ||
+    rate.peek(operation.cost, now) > 0 ||
+    !credentialReady(call)
+  )
     return false
   if (!lane.bulkhead.tryAcquire(call)) return false
   rate.reserve(operation.cost, now, 0)
   call.tokens = operation.cost
-  call.ticket = lane.circuit.admit(now)
+  lane.breaker.admit(call, now, call.policy.attemptMillis)
   return true
 }
 
@@ -80,7 +85,7 @@ const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: A
   }
   if (Option.isNone(outcome.success)) return deadlineExceeded(call)
   call.credential = outcome.success.value
-  const open = call.lane.circuit.peek(nowOf(fiber))
+  const open = call.lane.breaker.peek(call, fiber, nowOf(fiber))
   return open > 0 ? circuitOpen(open) : undefined
 })
 
@@ -174,7 +179,7 @@ const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
 const round = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const now = nowOf(fiber)
   if (now >= call.deadlineAt) return deadlineExceeded(call)
-  const open = call.lane.circuit.peek(now)
+  const open = call.lane.breaker.peek(call, fiber, now)
   if (open > 0) return circuitOpen(open)
   if (!credentialReady(call)) {
     const refused = yield* awaitCredential(call, fiber)
@@ -201,13 +206,13 @@ export const wait = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFi
     if (outcome === "again") continue
     if (outcome !== undefined) return outcome
     const now = nowOf(fiber)
-    call.ticket = now < call.deadlineAt ? call.lane.circuit.admit(now) : 0
-    if (call.ticket !== 0) {
+    const open = call.lane.breaker.peek(call, fiber, now)
+    if (now < call.deadlineAt && open === 0) {
+      call.lane.breaker.admit(call, now, call.policy.attemptMillis)
       // A newer one may have come while the call waited.
       credentialReady(call)
       return undefined
     }
-    const open = call.lane.circuit.peek(now)
     call.release(now)
     return now < call.deadlineAt ? circuitOpen(open) : deadlineExceeded(call)
   }

@@ -117,7 +117,8 @@ const ofFailedStatus = (call: RunningCall, response: BufferedResponse, now: numb
     call.connection.rate.block(Math.min(hintMillis, call.policy.hintCapMillis), now)
   const decided = Fatal.isFatalReason(reason) ? !verdict.undecided : verdict.refusedBeforeWork
   const sent = decided ? "refused" : "unknown"
-  return failureOf(call, response, now, { reason, sent, unhealthy: reason._tag === "Unavailable" })
+  const failure = failureOf(call, response, now, { reason, sent, unhealthy: reason._tag === "Unavailable" })
+  return verdict.concerns === undefined ? failure : { ...failure, concerns: verdict.concerns }
 }
 
 const ofSuccessStatus = (call: RunningCall, response: BufferedResponse, now: number): AttemptFailure | undefined => {

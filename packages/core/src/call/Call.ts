@@ -25,6 +25,7 @@ import type { ErrorsOf, KeyOf } from "./Client.ts"
 import * as EffectAttempt from "./EffectAttempt.ts"
 import { Connection } from "./Connection.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
+import * as OriginMemory from "./OriginMemory.ts"
 import * as Pipeline from "./Pipeline.ts"
 import { CurrentCall, RunningCall } from "./RunningCall.ts"
 
@@ -74,9 +75,10 @@ const makeConnection = (
   options: Omit<Options, "idempotencyHeader">,
   policy: ResolvedPolicy,
   origin: string | undefined,
-  salt: number
-): Connection =>
-  new Connection({
+  salt: number,
+  shared?: OriginMemory.OriginMemory
+): Connection => {
+  const connection = {
     provider: options.provider,
     id: origin ?? "default",
     origin,
@@ -98,16 +100,20 @@ const makeConnection = (
     errors: options.errors,
     headers: { "user-agent": options.userAgent ?? "breakwater" },
     salt
-  })
+  }
+  return new Connection(connection, shared)
+}
 
 /** The connections of one client, by origin; the least recently used goes first. */
 class Origins implements Connections.Observed {
   private readonly known = new Map<string, Connection>()
   private readonly options: Options
   private readonly policy: ResolvedPolicy
+  private readonly transport: HttpClient.HttpClient
   private salt: number
 
-  constructor(options: Options, policy: ResolvedPolicy, salt: number) {
+  constructor(transport: HttpClient.HttpClient, options: Options, policy: ResolvedPolicy, salt: number) {
+    this.transport = transport
     this.options = options
     this.policy = policy
     this.salt = salt
@@ -125,7 +131,8 @@ class Origins implements Connections.Observed {
   /** Each connection counts its calls from one, so each gets a salt of its own. */
   private open(origin: string): Connection {
     this.salt = (this.salt + 1 / 8192) % 1
-    return makeConnection(this.options, this.policy, origin, this.salt)
+    const shared = OriginMemory.shared(this.transport, origin, this.policy.breaker)
+    return makeConnection(this.options, this.policy, origin, this.salt, shared)
   }
 
   private forgetOldest(): void {
@@ -135,6 +142,10 @@ class Origins implements Connections.Observed {
 
   health(now: number): ReadonlyArray<Connections.ConnectionHealth> {
     return [...this.known.values()].flatMap((connection) => connection.health(now))
+  }
+
+  circuits(): ReadonlyArray<Connections.NamedCircuit> {
+    return [...this.known.values()].flatMap((connection) => connection.circuits())
   }
 }
 
@@ -210,7 +221,7 @@ const makeClient = (
  */
 export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
   const policy = yield* resolved(options)
-  const origins = new Origins(options, policy, yield* Random.next)
+  const origins = new Origins(inner, options, policy, yield* Random.next)
   yield* Connections.register(origins)
   return makeClient(inner, options, policy, origins)
 })

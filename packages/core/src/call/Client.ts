@@ -34,6 +34,7 @@ import * as Redaction from "../vocabulary/Redaction.ts"
 import type * as Safety from "../vocabulary/Safety.ts"
 import * as ClientMethods from "./ClientMethods.ts"
 import { Connection } from "./Connection.ts"
+import * as OriginMemory from "./OriginMemory.ts"
 
 /** The errors that an operation of this safety adds to its declared ones. @category type-level @since 0.1.0 */
 export type ErrorsOf<S extends Safety.Safety> =
@@ -214,6 +215,7 @@ const connectionOf = (
   provider: Any,
   options: LayerOptions,
   parts: {
+    readonly client: HttpClient.HttpClient
     readonly policy: CallPolicies.ResolvedPolicy
     readonly environment: Environment
     readonly baseUrl: string
@@ -224,11 +226,12 @@ const connectionOf = (
     isSource(options.credential) ? options.credential : CredentialSources.fixed(options.credential)
   )
   const userAgent = options.userAgent ?? "breakwater"
-  return new Connection({
+  const { origin } = new URL(parts.baseUrl)
+  const connection = {
     provider: provider.name,
     id: options.connection ?? "default",
     environment: parts.environment,
-    origin: new URL(parts.baseUrl).origin,
+    origin,
     service: userAgent.split(/[/ ]/u, 1)[0],
     policy: parts.policy,
     rate: rateOf(provider.rate, parts.environment, options.rateLimit),
@@ -243,7 +246,8 @@ const connectionOf = (
     requestIdHeader: provider.requestIdHeader,
     traceContext: provider.traceContext,
     salt: parts.salt
-  })
+  }
+  return new Connection(connection, OriginMemory.shared(parts.client, origin, parts.policy.breaker))
 }
 
 const startLine = (provider: Any, options: LayerOptions, environment: Environment, baseUrl: string): string => {
@@ -261,10 +265,11 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const written = CallPolicies.merge(provider.policy ?? {}, options.policy ?? {})
   const policy = yield* Effect.fromResult(PolicyRules.resolve(provider.name, written))
   const operations = yield* Effect.fromResult(Operation.ofApi(provider.name, provider.api as HttpApi.Top, written))
-  const connection = connectionOf(provider, options, { policy, environment, baseUrl, salt: yield* Random.next })
+  const client = yield* HttpClient.HttpClient
+  const salt = yield* Random.next
+  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt })
   yield* Connections.register(connection)
   yield* Effect.logInfo(startLine(provider, options, environment, baseUrl))
-  const client = yield* HttpClient.HttpClient
   return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
 })
 

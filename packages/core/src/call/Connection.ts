@@ -1,5 +1,6 @@
 /**
- * One authorised link to one origin, with the memory that its calls share: circuit, bulkhead, budgets, credential, last failure. @internal
+ * One authorised link to one origin, with the memory that its calls share: circuit, bulkhead, budgets, credential, last failure. What all connections to the origin share is
+ * `OriginMemory`. @internal
  */
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -9,11 +10,12 @@ import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
 import type { Operation } from "../definition/Operation.ts"
 import { Bulkhead } from "../policy/Bulkhead.ts"
+import type { CircuitSnapshot } from "../policy/Circuit.ts"
 import { Circuit } from "../policy/Circuit.ts"
 import type { DeclaredRate } from "../policy/RateBudget.ts"
 import { RateBudget } from "../policy/RateBudget.ts"
 import { RetryBudget, terms } from "../policy/RetryBudget.ts"
-import type { ConnectionHealth, Observed } from "../store/Connections.ts"
+import type { CircuitHealth, ConnectionHealth, NamedCircuit, Observed } from "../store/Connections.ts"
 import type { CredentialSource } from "../store/CredentialSource.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { Headers } from "../vocabulary/Platform.ts"
@@ -21,6 +23,8 @@ import { errorCode } from "../vocabulary/ProviderError.ts"
 import type { Redaction } from "../vocabulary/Redaction.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { Breaker } from "./Breaker.ts"
+import type { OriginMemory } from "./OriginMemory.ts"
 
 /** @category models @since 0.1.0 */
 export interface ConnectionOptions {
@@ -49,12 +53,29 @@ export interface ConnectionOptions {
 
 /** Where calls run side by side: ordinary ones, and the refreshing of a credential, which must never wait for them. @category models @since 0.1.0 */
 export class Lane {
-  readonly circuit: Circuit
+  readonly breaker: Breaker
   readonly bulkhead: Bulkhead
 
-  constructor(policy: ResolvedPolicy) {
-    this.circuit = new Circuit(policy.breaker)
+  constructor(policy: ResolvedPolicy, origin: Circuit | undefined) {
+    this.breaker = new Breaker(new Circuit(policy.breaker), origin)
     this.bulkhead = new Bulkhead(policy.bulkhead)
+  }
+}
+
+const shareOf = (part: number, calls: number): number | null => (calls === 0 ? null : part / calls)
+
+const circuitHealth = (circuit: CircuitSnapshot, now: number): CircuitHealth => {
+  const { calls, failures, forcedBy, openings, reason, retryAfterMillis, slow, state } = circuit
+  return {
+    state,
+    openings,
+    retryAfterMillis,
+    probesAt: state === "open" ? DateTime.formatIso(DateTime.makeUnsafe(now + retryAfterMillis)) : null,
+    reason: reason ?? null,
+    forcedBy: forcedBy ?? null,
+    calls,
+    failureRate: shareOf(failures, calls),
+    slowRate: shareOf(slow, calls)
   }
 }
 
@@ -108,7 +129,8 @@ export class Connection implements Observed {
   readonly calls: Lane
   readonly refreshes: Lane
   readonly rate: RateBudget
-  readonly retries = new RetryBudget()
+  /** Of all retries to the origin, whoever makes them. */
+  readonly retries: RetryBudget
   readonly headers: Record<string, string>
   readonly requestIdHeader: string
   readonly errors: ErrorTable
@@ -117,10 +139,12 @@ export class Connection implements Observed {
   private lastFailure: ConnectionHealth["lastFailure"] = null
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
 
-  constructor(options: ConnectionOptions) {
+  /** `shared` is left out where no other connection can know the origin. */
+  constructor(options: ConnectionOptions, shared?: OriginMemory) {
     this.options = options
-    this.calls = new Lane(options.policy)
-    this.refreshes = new Lane(options.policy)
+    this.calls = new Lane(options.policy, shared?.circuit)
+    this.refreshes = new Lane(options.policy, undefined)
+    this.retries = shared?.retries ?? new RetryBudget()
     this.rate = new RateBudget(options.rate)
     this.headers = options.headers ?? {}
     this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
@@ -164,19 +188,30 @@ export class Connection implements Observed {
 
   health(now: number): ReadonlyArray<ConnectionHealth> {
     const { environment, id, origin, policy, provider } = this.options
-    const { bulkhead, circuit } = this.calls
+    const { breaker, bulkhead } = this.calls
     return [
       {
         provider,
         connection: id,
         environment: environment ?? null,
         origin: origin ?? null,
-        circuit: { state: circuit.state, openings: circuit.openings, retryAfterMillis: circuit.peek(now) },
+        circuit: circuitHealth(breaker.connection.snapshot(now), now),
+        originCircuit: breaker.origin === undefined ? null : circuitHealth(breaker.origin.snapshot(now), now),
         bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: policy.bulkhead.concurrency },
         rateBudget: this.rate.snapshot(now),
         retryBudget: { tokens: this.retries.tokens, capacity: terms.capacity },
         lastFailure: this.lastFailure
       }
+    ]
+  }
+
+  circuits(): ReadonlyArray<NamedCircuit> {
+    const { id, origin, provider } = this.options
+    const { breaker } = this.calls
+    const named = { provider, connection: id, origin }
+    return [
+      ...(breaker.origin === undefined ? [] : [{ ...named, level: "origin" as const, circuit: breaker.origin }]),
+      { ...named, level: "connection" as const, circuit: breaker.connection }
     ]
   }
 }

@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
+import type { Sample } from "../policy/Circuit.ts"
 import { CurrentDeadline } from "../policy/Deadline.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { refusal, unanswered } from "../vocabulary/AttemptFailure.ts"
@@ -27,13 +28,15 @@ import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import { DeadlineExceeded, Timeout } from "../vocabulary/RetryableReason.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import * as Admission from "./Admission.ts"
+import type { AttemptEnd } from "./Breaker.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
+import * as CircuitLog from "./CircuitLog.ts"
 import { settingsOf } from "./CallSettings.ts"
 import { begin as beginKey, keyUntil } from "./CallKey.ts"
 import { afterFailure, anotherAttempt } from "./Recovery.ts"
 import type { RunningCall } from "./RunningCall.ts"
-import { CurrentCall, defects, noRandom, nowOf, randomOf, step } from "./RunningCall.ts"
+import { CurrentCall, defects, nowOf, step } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -112,22 +115,31 @@ const expired = (call: RunningCall, now: number): AttemptFailure => {
 const statusClass = (status: number | undefined): string =>
   status === undefined ? "none" : `${Math.floor(status / 100)}xx`
 
-const sampleOf = (failure: AttemptFailure | undefined) => {
-  if (failure === undefined) return "success" as const
-  if (failure.unhealthy) return "failure" as const
-  return failure.status === undefined || failure.status === 429 ? ("ignored" as const) : ("success" as const)
+/** An answer that is no failure of the provider shows that it is well; one that asks to come later, or none at all, shows nothing. */
+const sampleOf = (failure: AttemptFailure | undefined): Sample => {
+  if (failure === undefined) return "success"
+  if (failure.unhealthy) return "failure"
+  const isThrottled = failure.status === 429 || failure.reason._tag === "RateLimited"
+  return failure.status === undefined || isThrottled ? "ignored" : "success"
+}
+
+const endOf = (call: RunningCall, failure: AttemptFailure | undefined): AttemptEnd => {
+  const sample = sampleOf(failure)
+  const hint = failure?.hintMillis ?? 0
+  return {
+    sample,
+    originSample: sample === "failure" && failure?.concerns === "connection" ? "success" : sample,
+    startedAt: call.attemptStartedAt,
+    hintMillis: Math.min(hint, call.policy.hintCapMillis)
+  }
 }
 
 const statusOf = (answer: unknown, failure: AttemptFailure | undefined): number | undefined =>
   failure?.status ?? (answer as { readonly status?: number } | undefined)?.status
 
 const settle = (call: RunningCall, fiber: AnyFiber, failure: AttemptFailure | undefined, now: number): void => {
-  const { circuit } = call.lane
-  const openings = circuit.openings
-  circuit.settle(call.ticket, sampleOf(failure), now, failure === undefined ? noRandom : randomOf(fiber))
-  call.ticket = 0
+  call.lane.breaker.settle(call, fiber, now, endOf(call, failure))
   const metrics = call.connection.metrics(call.operation)
-  if (circuit.openings > openings) metrics.observe(Telemetry.openings, fiber.context)
   metrics.attempted(statusClass(statusOf(call.answer, failure)), (now - call.attemptStartedAt) / 1000, fiber.context)
 }
 
@@ -150,20 +162,25 @@ const concludeIn = (
   const failure =
     call.expiry === undefined || Exit.isSuccess(exit) ? call.kind.classify(call, exit, now) : expired(call, now)
   settle(call, fiber, failure, now)
-  // After the verdict, since whoever waits for the slot runs at once, and asks the circuit.
+  const changes = CircuitLog.report(call, fiber)
+  // After the verdict, since whoever waits for the slot runs at once, and asks the breaker.
   call.lane.bulkhead.release(call)
   CallLog.endAttempt(call, fiber, statusOf(call.answer, failure), failure)
   if (failure !== undefined) {
     if (failure.sent === "unknown") call.maybeDone = true
     call.lastFailure = failure
-    return Effect.flatMap(afterFailure(call, fiber, failure), again)
+    return told(changes, Effect.flatMap(afterFailure(call, fiber, failure), again))
   }
   call.connection.retries.deposit(call.retryPaid)
-  const result = call.kind.result(call, exit)
+  const result = told(changes, call.kind.result(call, exit))
   return CallLog.isVerbose(fiber)
     ? CallLog.answered(call, fiber, now, statusOf(call.answer, undefined), result)
     : result
 }
+
+/** What follows, after the lines of circuits that changed. */
+const told = (lines: Effect.Effect<void> | undefined, next: Effect.Effect<unknown, unknown>) =>
+  lines === undefined ? next : Effect.andThen(lines, next)
 
 /** Goes on after a failure: with another attempt, or with the last answer as it is. */
 const again = (answer: unknown): Effect.Effect<unknown, unknown> =>
@@ -176,10 +193,11 @@ const conclude = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.
 const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
   const now = nowOf(fiber)
   call.now = now
-  if (now < call.deadlineAt && Admission.tryNow(call, now)) return attempt
+  if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return attempt
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
-    return refused === undefined ? attempt : refuse(call, refused, call.now)
+    const next = refused === undefined ? attempt : refuse(call, refused, call.now)
+    return told(CircuitLog.report(call, fiber), next)
   })
 })
 

@@ -172,10 +172,10 @@ const waitAndRetry = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyF
     const why = `outcome unknown, the key expires within ${CallLog.inWords(delay)}`
     return yield* end(call, fiber, failure, CallErrors.unknown(call, failure, now), why)
   }
-  const open = call.lane.circuit.peek(now)
+  const open = call.lane.breaker.peek(call, fiber, now)
   if (open > delay) return yield* giveUp(call, fiber, failure, `the circuit is open for ${CallLog.inWords(open)}`)
   const throttled = failure.reason._tag === "RateLimited"
-  const paid = call.connection.retries.withdraw(throttled, call.lane.circuit.state === "closed", now)
+  const paid = call.connection.retries.withdraw(throttled, call.lane.breaker.isClosed, now)
   if (paid === undefined) {
     if (isFatalReason(failure.reason)) return yield* Effect.die(new Error("a fatal failure is never retried"))
     const error = CallErrors.retryable(call, failure, CallErrors.spent(failure.reason), now, keyUntil(call))

@@ -18,6 +18,7 @@ import type { KeyCell } from "../policy/Idempotency.ts"
 import type { Credential } from "../store/CredentialSource.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
+import type { Admitted } from "./Breaker.ts"
 import type { Connection, Lane } from "./Connection.ts"
 
 /** One way of making an attempt: HTTP, or any effect. @category models @since 0.1.0 */
@@ -33,7 +34,7 @@ export interface AttemptKind {
 }
 
 /** @category models @since 0.1.0 */
-export class RunningCall implements SlotHolder {
+export class RunningCall implements SlotHolder, Admitted {
   readonly kind: AttemptKind
   readonly connection: Connection
   readonly operation: Operation
@@ -58,6 +59,8 @@ export class RunningCall implements SlotHolder {
   slot = false
   tokens = 0
   ticket = 0
+  originTicket = 0
+  lot = -1
   key: KeyCell | undefined = undefined
 
   attempts = 0
@@ -112,11 +115,8 @@ export class RunningCall implements SlotHolder {
       this.connection.rate.refund(this.tokens)
       this.tokens = 0
     }
-    if (this.ticket !== 0) {
-      this.lane.circuit.settle(this.ticket, "ignored", now, noRandom)
-      this.ticket = 0
-    }
-    // Last, since whoever waits for the slot runs at once, and asks the circuit.
+    this.lane.breaker.release(this, now)
+    // Last, since whoever waits for the slot runs at once, and asks the breaker.
     this.lane.bulkhead.release(this)
   }
 }

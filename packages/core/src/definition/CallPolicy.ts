@@ -17,24 +17,39 @@ export interface Backoff {
   readonly cap?: Duration.Input | undefined
 }
 
-/** When the circuit opens and closes (SAFE-6). @category models @since 0.1.0 */
+/**
+ * When a circuit opens and closes (SAFE-6). There is one for each origin and one for each connection, of the same sizes (ADR 0005).
+ * @category models @since 0.1.0
+ */
 export interface Breaker {
   /** Failures in a row that open it. Default 5. */
   readonly consecutiveFailures?: number | undefined
   /** Share of failures, above 0 and at most 1, that opens it. Default 0.5. */
   readonly failureRate?: number | undefined
-  /** How many of the last calls the rate is taken over. Default 100. */
+  /** How many of the last calls the rates are taken over. Default 100. */
   readonly window?: number | undefined
-  /** Calls in the window before the rate counts. Default 20. */
-  readonly minimumCalls?: number | undefined
   /** Calls older than this leave the window. Default `"5 minutes"`. */
   readonly windowAge?: Duration.Input | undefined
-  /** How long it stays open the first time, ± 20 %; doubles each time a probe fails. Default `"30 seconds"`. */
+  /** Takes the rates over the calls of this time, in tenths of it, in place of the last `window` calls: for traffic that fills a window in an instant. Default none. */
+  readonly timeWindow?: Duration.Input | undefined
+  /** Calls in the window before a rate counts. Default 20. */
+  readonly minimumCalls?: number | undefined
+  /** A call that takes longer is slow, whether it succeeds or fails, and as soon as it does: also while it still runs. Default none: nothing is slow. */
+  readonly slowAfter?: Duration.Input | undefined
+  /** Share of slow calls, above 0 and at most 1, that opens it. Counts only with `slowAfter`. Default 0.5. */
+  readonly slowRate?: number | undefined
+  /** How long it stays open the first time, ± 20 %; doubles each time a probe fails. A `Retry-After` of the failure that opened it is a floor, up to `hintCap`. Default `"30 seconds"`. */
   readonly openFor?: Duration.Input | undefined
-  /** Longest time it stays open. Default `"5 minutes"`. */
+  /** Longest time it stays open, hints aside. Default `"5 minutes"`. */
   readonly maxOpenFor?: Duration.Input | undefined
-  /** Probes that must succeed, one after the other, to close it. Default 3. */
+  /** Probes that may be under way at once when its time is over, 1 to 100. Default 1. */
+  readonly probes?: number | undefined
+  /** How long a probe keeps its place without an end; what it comes to afterwards is not counted. Default the attempt's own timeout and one second. */
+  readonly probeLease?: Duration.Input | undefined
+  /** Probes that must succeed to close it. Default 3. */
   readonly successesToClose?: number | undefined
+  /** How long it takes from closing until everything is let through again: 10 % of the calls for a third of it, then 25 %, then 50 %, and always one a second. 0 for at once. Default `"10 seconds"`. */
+  readonly ramp?: Duration.Input | undefined
 }
 
 /** How many attempts run at once. @category models @since 0.1.0 */
@@ -89,9 +104,15 @@ export interface ResolvedPolicy {
     readonly window: number
     readonly minimumCalls: number
     readonly windowAgeMillis: number
+    readonly timeWindowMillis: number | undefined
+    readonly slowAfterMillis: number | undefined
+    readonly slowRate: number
     readonly openMillis: number
     readonly maxOpenMillis: number
+    readonly probes: number
+    readonly probeLeaseMillis: number | undefined
     readonly successesToClose: number
+    readonly rampMillis: number
   }
   readonly bulkhead: { readonly concurrency: number; readonly queue: number; readonly queueMillis: number }
   readonly rateWaitMillis: number
@@ -129,9 +150,12 @@ export const defaults = {
     window: 100,
     minimumCalls: 20,
     windowAge: Duration.minutes(5),
+    slowRate: 0.5,
     openFor: Duration.seconds(30),
     maxOpenFor: Duration.minutes(5),
-    successesToClose: 3
+    probes: 1,
+    successesToClose: 3,
+    ramp: Duration.seconds(10)
   },
   bulkhead: { concurrency: 64, queue: 256, queueTimeout: Duration.seconds(5) },
   rateWait: Duration.seconds(10),
@@ -255,19 +279,40 @@ const attemptLines = ({ policy, safety }: Explained): ReadonlyArray<string> => {
   return lines
 }
 
+const percent = (rate: number): string => `${Math.round(rate * 100)} %`
+
+const breakerLine = ({ breaker }: ResolvedPolicy): string => {
+  const { minimumCalls, rampMillis, slowAfterMillis, timeWindowMillis } = breaker
+  const calls =
+    timeWindowMillis === undefined
+      ? `the last ${breaker.window} calls (at least ${minimumCalls}, ${time(breaker.windowAgeMillis)} old at most)`
+      : `the calls of the last ${time(timeWindowMillis)} (at least ${minimumCalls})`
+  const slow =
+    slowAfterMillis === undefined
+      ? ""
+      : `, or on ${percent(breaker.slowRate)} that take longer than ${time(slowAfterMillis)}`
+  const probes = breaker.probes === 1 ? "" : `, ${breaker.probes} probes at once`
+  return [
+    `  breaker: opens on ${breaker.consecutiveFailures} failures in a row or ${percent(breaker.failureRate)} of ${calls}${slow}`,
+    `open ${time(breaker.openMillis)} to ${time(breaker.maxOpenMillis)}`,
+    `${breaker.successesToClose} successes close${probes}`,
+    rampMillis === 0 ? "no ramp" : `ramp ${time(rampMillis)}`
+  ].join("; ")
+}
+
 /**
  * The policy of an operation as an operator reads it: every bound, and the effective bound of each attempt when all waits take their longest.
  * @category inspection @since 0.1.0
  */
 export const explain = (operation: Explained): string => {
   const { policy } = operation
-  const { breaker, bulkhead } = policy
+  const { bulkhead } = policy
   return [
     `${operation.name} (${operation.safety})`,
     `  deadline ${time(policy.deadlineMillis)}, connect ${time(policy.connectMillis)}, silence ${time(policy.silenceMillis)}, attempt ${time(policy.attemptMillis)}`,
     ...attemptLines(operation),
     `  hints are slept up to ${time(policy.hintCapMillis)}, longer ones fail the call with retryAfter`,
-    `  breaker: opens on ${breaker.consecutiveFailures} failures in a row or ${Math.round(breaker.failureRate * 100)} % of the last ${breaker.window} calls (at least ${breaker.minimumCalls}, ${time(breaker.windowAgeMillis)} old at most); open ${time(breaker.openMillis)} to ${time(breaker.maxOpenMillis)}; ${breaker.successesToClose} successes close`,
+    breakerLine(policy),
     `  bulkhead: ${bulkhead.concurrency} at once, ${bulkhead.queue} waiting, ${time(bulkhead.queueMillis)} at most`,
     `  rate budget: waits ${time(policy.rateWaitMillis)} at most`,
     `  body: ${policy.maxBodyBytes} bytes at most`

@@ -29,6 +29,11 @@ export interface Rule {
   readonly means: Meaning
   /** The provider did no work for such an answer, so that even an unsafe operation may be sent again. Default: true for `RateLimited`. */
   readonly refusedBeforeWork?: boolean | undefined
+  /**
+   * An `Unavailable` that is this connection's trouble alone, such as one tenant's account that is being moved: it counts for the circuit of the connection, and not for that of the
+   * origin, which other connections share. Default: it counts for both.
+   */
+  readonly concerns?: "connection" | undefined
 }
 
 /** @category models @since 0.1.0 */
@@ -50,6 +55,8 @@ export interface Verdict {
   /** The answer is final, yet does not say that nothing was done: a 5xx that the provider asks not to send again. */
   readonly undecided: boolean
   readonly code: string | undefined
+  /** It speaks against the health of this connection alone, where it speaks against any. */
+  readonly concerns?: "connection" | undefined
   /** A rule of the provider said so, or its own header; not just the status. */
   readonly explicit: boolean
 }
@@ -138,6 +145,7 @@ export const read = (
     code,
     explicit: rule !== undefined,
     undecided: false,
+    ...(rule?.concerns === undefined ? {} : { concerns: rule.concerns }),
     refusedBeforeWork: rule?.refusedBeforeWork ?? means === "RateLimited"
   }
   return table.shouldRetryHeader === undefined

@@ -32,6 +32,23 @@ const millis = (field: string, input: Duration.Input | undefined, fallback: numb
   return value
 }
 
+/** A duration that may be zero, for "not at all". */
+const millisOrNone = (field: string, input: Duration.Input | undefined, fallback: number): number => {
+  const given = input === undefined ? Option.none() : Option.map(Duration.fromInput(input), Duration.toMillis)
+  if (Option.isNone(given) || given.value > 0) return millis(field, input, fallback)
+  if (given.value < 0) throw new Broken(field, "must not be negative")
+  return 0
+}
+
+const optionalMillis = (field: string, input: Duration.Input | undefined): number | undefined =>
+  input === undefined ? undefined : millis(field, input, 0)
+
+const rate = (field: string, input: number | undefined, fallback: number): number => {
+  const value = input ?? fallback
+  if (!(value > 0 && value <= 1)) throw new Broken(field, `must be above 0 and at most 1, got ${value}`)
+  return value
+}
+
 const count = (field: string, input: number | undefined, fallback: number, min: number, max: number): number => {
   const value = input ?? fallback
   if (!Number.isInteger(value) || value < min || value > max) {
@@ -76,50 +93,59 @@ const backoff = ({ backoff = {} }: CallPolicy) => {
   }
 }
 
-const breaker = ({ breaker = {} }: CallPolicy) => {
-  const failureRate = breaker.failureRate ?? defaults.breaker.failureRate
-  if (!(failureRate > 0 && failureRate <= 1))
-    throw new Broken("breaker.failureRate", `must be above 0 and at most 1, got ${failureRate}`)
-  const window = count("breaker.window", breaker.window, defaults.breaker.window, 1, 10_000)
-  const minimumCalls = count(
-    "breaker.minimumCalls",
-    breaker.minimumCalls,
-    Math.min(defaults.breaker.minimumCalls, window),
-    1,
-    10_000
-  )
-  if (minimumCalls > window) {
+/** What the rates are taken over, and from how many calls on. */
+const breakerWindow = (breaker: NonNullable<CallPolicy["breaker"]>) => {
+  const usual = defaults.breaker
+  const timeWindowMillis = optionalMillis("breaker.timeWindow", breaker.timeWindow)
+  const window = count("breaker.window", breaker.window, usual.window, 1, 10_000)
+  const fewest = timeWindowMillis === undefined ? Math.min(usual.minimumCalls, window) : usual.minimumCalls
+  const minimumCalls = count("breaker.minimumCalls", breaker.minimumCalls, fewest, 1, 10_000)
+  if (timeWindowMillis === undefined && minimumCalls > window) {
     throw new Broken(
       "breaker.minimumCalls",
       `(${minimumCalls}) must not be more than breaker.window (${window}): the rate could never count`
     )
   }
-  const longest = millis("breaker.maxOpenFor", breaker.maxOpenFor, ms(defaults.breaker.maxOpenFor))
-  const first = ms(defaults.breaker.openFor)
-  const openMillis = millis("breaker.openFor", breaker.openFor, Math.min(first, longest))
-  const maxOpen = breaker.maxOpenFor === undefined ? Math.max(longest, openMillis) : longest
-  if (maxOpen < openMillis) throw new Broken("breaker.maxOpenFor", "must not be shorter than breaker.openFor")
   return {
+    window,
+    minimumCalls,
+    timeWindowMillis,
+    windowAgeMillis: millis("breaker.windowAge", breaker.windowAge, ms(usual.windowAge))
+  }
+}
+
+/** How long a circuit is open, and how it closes. */
+const breakerOpen = (breaker: NonNullable<CallPolicy["breaker"]>) => {
+  const usual = defaults.breaker
+  const longest = millis("breaker.maxOpenFor", breaker.maxOpenFor, ms(usual.maxOpenFor))
+  const openMillis = millis("breaker.openFor", breaker.openFor, Math.min(ms(usual.openFor), longest))
+  const maxOpenMillis = breaker.maxOpenFor === undefined ? Math.max(longest, openMillis) : longest
+  if (maxOpenMillis < openMillis) throw new Broken("breaker.maxOpenFor", "must not be shorter than breaker.openFor")
+  return {
+    openMillis,
+    maxOpenMillis,
+    probes: count("breaker.probes", breaker.probes, usual.probes, 1, 100),
+    probeLeaseMillis: optionalMillis("breaker.probeLease", breaker.probeLease),
+    successesToClose: count("breaker.successesToClose", breaker.successesToClose, usual.successesToClose, 1, 100),
+    rampMillis: millisOrNone("breaker.ramp", breaker.ramp, ms(usual.ramp))
+  }
+}
+
+const breaker = ({ breaker = {} }: CallPolicy) => {
+  const usual = defaults.breaker
+  return {
+    failureRate: rate("breaker.failureRate", breaker.failureRate, usual.failureRate),
+    ...breakerWindow(breaker),
+    ...breakerOpen(breaker),
     consecutiveFailures: count(
       "breaker.consecutiveFailures",
       breaker.consecutiveFailures,
-      defaults.breaker.consecutiveFailures,
+      usual.consecutiveFailures,
       1,
       10_000
     ),
-    failureRate,
-    window,
-    minimumCalls,
-    windowAgeMillis: millis("breaker.windowAge", breaker.windowAge, ms(defaults.breaker.windowAge)),
-    openMillis,
-    maxOpenMillis: maxOpen,
-    successesToClose: count(
-      "breaker.successesToClose",
-      breaker.successesToClose,
-      defaults.breaker.successesToClose,
-      1,
-      100
-    )
+    slowAfterMillis: optionalMillis("breaker.slowAfter", breaker.slowAfter),
+    slowRate: rate("breaker.slowRate", breaker.slowRate, usual.slowRate)
   }
 }
 

@@ -3,20 +3,24 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { ConnectionHealth } from "../store/Connections.ts"
+import type { CircuitHealth, ConnectionHealth } from "../store/Connections.ts"
 import { Connections } from "../store/Connections.ts"
 
 /** @category models @since 0.1.0 */
 export interface HealthReport {
-  /** `ok`, or `degraded` while a circuit is not closed. */
+  /** `ok`, or `degraded` while a circuit refuses calls: one that is neither closed nor disabled. */
   readonly status: "ok" | "degraded"
   readonly connections: ReadonlyArray<ConnectionHealth>
 }
+
+const letsThrough = (circuit: CircuitHealth | null): boolean =>
+  circuit === null || circuit.state === "closed" || circuit.state === "disabled"
 
 /** The state of now. Holds no secret and nothing of an answer but its status. @category inspection @since 0.1.0 */
 export const snapshot: Effect.Effect<HealthReport> = Effect.gen(function* () {
   const open = yield* Connections
   const now = yield* Clock.currentTimeMillis
   const connections = [...open].flatMap((observed) => observed.health(now))
-  return { status: connections.every(({ circuit }) => circuit.state === "closed") ? "ok" : "degraded", connections }
+  const isWell = connections.every(({ circuit, originCircuit }) => letsThrough(circuit) && letsThrough(originCircuit))
+  return { status: isWell ? "ok" : "degraded", connections }
 })

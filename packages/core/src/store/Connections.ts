@@ -6,17 +6,57 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
+/** `forced-open` and `disabled` are what an operator sets; the others it comes to by itself. @category models @since 0.1.0 */
+export type CircuitState = "closed" | "open" | "half-open" | "ramping" | "forced-open" | "disabled"
+
+/** How a circuit is, as JSON. @category models @since 0.1.0 */
+export interface CircuitHealth {
+  readonly state: CircuitState
+  /** How often it has opened by itself. */
+  readonly openings: number
+  /** Milliseconds until a call may be let through, as far as is known. */
+  readonly retryAfterMillis: number
+  /** When a probe may go, of one that is open; `null` otherwise. */
+  readonly probesAt: string | null
+  /** Why it opened, until it is closed again. */
+  readonly reason: string | null
+  /** Who set it by hand, in their own words. */
+  readonly forcedBy: string | null
+  /** Calls in the window now, and the share of them that failed; `null` for none. */
+  readonly calls: number
+  readonly failureRate: number | null
+  /** Share of the calls that were slow; `null` for none. */
+  readonly slowRate: number | null
+}
+
+/** What an operator may do to a circuit by hand. @category models @since 0.1.0 */
+export interface CircuitControl {
+  readonly state: CircuitState
+  readonly forceOpen: (by: string) => void
+  readonly disable: (by: string) => void
+  readonly close: () => void
+  readonly automatic: () => void
+}
+
+/** A circuit, and whose it is. @category models @since 0.1.0 */
+export interface NamedCircuit {
+  readonly level: "origin" | "connection"
+  readonly provider: string
+  readonly connection: string
+  readonly origin: string | undefined
+  readonly circuit: CircuitControl
+}
+
 /** How a connection is, as JSON. @category models @since 0.1.0 */
 export interface ConnectionHealth {
   readonly provider: string
   readonly connection: string
   readonly environment: string | null
   readonly origin: string | null
-  readonly circuit: {
-    readonly state: "closed" | "open" | "half-open"
-    readonly openings: number
-    readonly retryAfterMillis: number
-  }
+  /** The circuit of this connection. */
+  readonly circuit: CircuitHealth
+  /** The circuit of its origin, which it shares with every connection to it over the same transport; `null` where no origin is known. */
+  readonly originCircuit: CircuitHealth | null
   readonly bulkhead: { readonly inFlight: number; readonly waiting: number; readonly concurrency: number }
   readonly rateBudget: { readonly remaining: number | null; readonly waitMillis: number; readonly waiting: number }
   readonly retryBudget: { readonly tokens: number; readonly capacity: number }
@@ -31,6 +71,8 @@ export interface ConnectionHealth {
 /** @category models @since 0.1.0 */
 export interface Observed {
   readonly health: (now: number) => ReadonlyArray<ConnectionHealth>
+  /** Its circuits, for whoever sets them by hand. */
+  readonly circuits: () => ReadonlyArray<NamedCircuit>
 }
 
 /** The connections of this process. @category references @since 0.1.0 */

@@ -15,6 +15,8 @@ export interface AttemptFailure {
   readonly sent: "no" | "refused" | "unknown"
   /** Whether it speaks against the provider's health: transport failures, timeouts and 5xx do; 4xx, 429, locks and drift do not. */
   readonly unhealthy: boolean
+  /** `connection`: what is unhealthy is this connection alone, such as one tenant's account; the circuit of the origin takes it for an answer. Default: the origin as well. */
+  readonly concerns?: "connection" | undefined
   /** The provider's hint, in milliseconds from the answer. */
   readonly hintMillis: number | undefined
   /** The answer is one that the provider stored under the idempotency key: sending the key again gives the same. */

@@ -62,9 +62,15 @@ export const waits = Metric.histogram("breakwater.wait.duration", {
   boundaries
 })
 
-/** How often a circuit opened. @category metrics @since 0.1.0 */
+/** How often a circuit opened, by level: `origin` or `connection`. @category metrics @since 0.1.0 */
 export const openings = Metric.counter("breakwater.breaker.openings", {
   description: "How often a circuit opened",
+  incremental: true
+})
+
+/** How often a circuit came into a state, by level and state. @category metrics @since 0.1.0 */
+export const transitions = Metric.counter("breakwater.breaker.transitions", {
+  description: "How often a circuit came into a state",
   incremental: true
 })
 

@@ -53,6 +53,15 @@ const contradictions: ReadonlyArray<readonly [CallPolicy.CallPolicy, string, str
     "breaker.consecutiveFailures",
     "must be a whole number from 1 to 10000, got 0"
   ],
+  [{ breaker: { timeWindow: "0 seconds" } }, "breaker.timeWindow", "must be longer than zero"],
+  [{ breaker: { slowAfter: "0 seconds" } }, "breaker.slowAfter", "must be longer than zero"],
+  [{ breaker: { slowRate: 0 } }, "breaker.slowRate", "must be above 0 and at most 1, got 0"],
+  [{ breaker: { slowRate: 1.1 } }, "breaker.slowRate", "must be above 0 and at most 1, got 1.1"],
+  [{ breaker: { probes: 0 } }, "breaker.probes", "must be a whole number from 1 to 100, got 0"],
+  [{ breaker: { probes: 101 } }, "breaker.probes", "must be a whole number from 1 to 100, got 101"],
+  [{ breaker: { probeLease: "0 seconds" } }, "breaker.probeLease", "must be longer than zero"],
+  [{ breaker: { ramp: "-1 seconds" } }, "breaker.ramp", "must not be negative"],
+  [{ breaker: { ramp: "25 days" } }, "breaker.ramp", "must be at most 24 days"],
   [{ breaker: { windowAge: "0 seconds" } }, "breaker.windowAge", "must be longer than zero"],
   [{ breaker: { successesToClose: 101 } }, "breaker.successesToClose", "must be a whole number from 1 to 100, got 101"],
   [{ bulkhead: { concurrency: 0 } }, "bulkhead.concurrency", "must be a whole number from 1 to 100000, got 0"],
@@ -306,7 +315,7 @@ describe("CallPolicy.explain", () => {
   attempt 3: after at most 400ms, bounded by 10s
   attempt 4: after at most 800ms, bounded by 10s
   hints are slept up to 1m, longer ones fail the call with retryAfter
-  breaker: opens on 5 failures in a row or 50 % of the last 100 calls (at least 20, 5m old at most); open 30s to 5m; 3 successes close
+  breaker: opens on 5 failures in a row or 50 % of the last 100 calls (at least 20, 5m old at most); open 30s to 5m; 3 successes close; ramp 10s
   bulkhead: 64 at once, 256 waiting, 5s at most
   rate budget: waits 10s at most
   body: 8388608 bytes at most`
@@ -331,7 +340,7 @@ describe("CallPolicy.explain", () => {
   attempt 3: after at most 2s, bounded by 2s, only if refused before work
   attempt 4: after at most 3s, only if the waits before it fell short, only if refused before work
   hints are slept up to 1m, longer ones fail the call with retryAfter
-  breaker: opens on 5 failures in a row or 20 % of the last 10 calls (at least 5, 5m old at most); open 1s to 2s; 3 successes close
+  breaker: opens on 5 failures in a row or 20 % of the last 10 calls (at least 5, 5m old at most); open 1s to 2s; 3 successes close; ramp 10s
   bulkhead: 2 at once, 0 waiting, 1s at most
   rate budget: waits 2s at most
   body: 1024 bytes at most`

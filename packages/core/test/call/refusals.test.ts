@@ -62,7 +62,7 @@ describe("an open circuit (SAFE-6)", () => {
 
         assert.deepStrictEqual(outcome(yield* Fiber.await(probe)), { value: order })
         assert.deepStrictEqual(beside.outcome, refused({ _tag: "CircuitOpen", retryAfter: 1000 }))
-        assert.deepStrictEqual(states, ["half-open", "half-open", "half-open", "closed"])
+        assert.deepStrictEqual(states, ["half-open", "half-open", "half-open", "ramping"])
       })
     )
   )
@@ -484,7 +484,7 @@ describe("the rate budget (RATE-1)", () => {
           policy: {
             attempts: 1,
             bulkhead: { concurrency: 1 },
-            breaker: { consecutiveFailures: 1, openFor: 1000, successesToClose: 1 }
+            breaker: { consecutiveFailures: 1, openFor: 1000, successesToClose: 1, ramp: 0 }
           }
         })
         yield* fork(Effect.exit(get(acme)))

@@ -581,7 +581,10 @@ describe("the metrics (OBS-2)", () => {
           [`breakwater.call.duration ${of} outcome=retryable`]: [1, 0.5],
           [`breakwater.call.duration ${of} outcome=refused`]: [2, 0],
           [`http.client.request.duration ${of} status_class=5xx`]: [1, 0.5],
-          [`breakwater.breaker.openings ${of}`]: 1,
+          [`breakwater.breaker.openings ${of} level=connection`]: 1,
+          [`breakwater.breaker.openings ${of} level=origin`]: 1,
+          [`breakwater.breaker.transitions ${of} level=connection state=open`]: 1,
+          [`breakwater.breaker.transitions ${of} level=origin state=open`]: 1,
           [`breakwater.refusal.count ${of} reason=Overloaded`]: 1,
           [`breakwater.refusal.count ${of} reason=CircuitOpen`]: 1
         })

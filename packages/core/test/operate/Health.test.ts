@@ -5,6 +5,7 @@ import { HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
+import { circuit } from "../support/Health.ts"
 import { inScenario, run } from "../support/Scenario.ts"
 
 const order = { id: "o1", amount: 100 }
@@ -15,7 +16,8 @@ const untouched = {
   connection: "default",
   environment: "sandbox",
   origin: "https://sandbox.acme.test",
-  circuit: { state: "closed", openings: 0, retryAfterMillis: 0 },
+  circuit: circuit(),
+  originCircuit: circuit(),
   bulkhead: { inFlight: 0, waiting: 0, concurrency: 64 },
   rateBudget: { remaining: null, waitMillis: 0, waiting: 0 },
   retryBudget: { tokens: 500, capacity: 500 },
@@ -89,6 +91,8 @@ describe("Health.snapshot (OBS-5)", () => {
             {
               ...untouched,
               bulkhead: { inFlight: 1, waiting: 2, concurrency: 1 },
+              circuit: circuit({ calls: 2, failureRate: 0, slowRate: 0 }),
+              originCircuit: circuit({ calls: 2, failureRate: 0, slowRate: 0 }),
               // 7 were left after the first; the second and the third have left since. Three of four tokens are spent.
               rateBudget: { remaining: 5, waitMillis: 0, waiting: 0 },
               lastFailure: {
@@ -113,10 +117,18 @@ describe("Health.snapshot (OBS-5)", () => {
         })
         yield* run(acme.orders.create({ payload: { amount: 1 } }).pipe(Idempotency.withKey("k")), "1 second")
 
+        // Opened by the third attempt, at 300 ms; two retries were paid.
+        const opened = circuit({
+          state: "open",
+          openings: 1,
+          retryAfterMillis: 29_300,
+          probesAt: "1970-01-01T00:00:30.300Z",
+          reason: "3 failures in a row"
+        })
         const open = {
           ...untouched,
-          // Opened by the third attempt, at 300 ms; two retries were paid.
-          circuit: { state: "open", openings: 1, retryAfterMillis: 29_300 },
+          circuit: opened,
+          originCircuit: opened,
           retryBudget: { tokens: 472, capacity: 500 },
           lastFailure: {
             at: "1970-01-01T00:00:00.300Z",
@@ -127,13 +139,21 @@ describe("Health.snapshot (OBS-5)", () => {
         }
         assert.deepStrictEqual(yield* snapshot, { status: "degraded", connections: [open] })
         yield* TestClock.adjust("29300 millis")
+        const again = {
+          ...opened,
+          openings: 2,
+          retryAfterMillis: 60_000,
+          probesAt: "1970-01-01T00:01:30.300Z",
+          reason: "a probe failed"
+        }
         const probe = yield* Effect.forkChild(acme.orders.get({ params }), { startImmediately: true })
         assert.deepStrictEqual(yield* snapshot, {
           status: "degraded",
           connections: [
             {
               ...open,
-              circuit: { state: "open", openings: 2, retryAfterMillis: 60_000 },
+              circuit: again,
+              originCircuit: again,
               lastFailure: { ...open.lastFailure, at: "1970-01-01T00:00:30.300Z", operation: "acme.orders.get" }
             }
           ]
@@ -154,11 +174,9 @@ describe("Health.snapshot (OBS-5)", () => {
         const report = yield* Health.snapshot
 
         assert.strictEqual(report.status, "degraded")
-        assert.deepStrictEqual(report.connections[0]?.circuit, {
-          state: "half-open",
-          openings: 1,
-          retryAfterMillis: 1000
-        })
+        const probed = circuit({ state: "half-open", openings: 1, retryAfterMillis: 1000, reason: "1 failure" })
+        assert.deepStrictEqual(report.connections[0]?.circuit, probed)
+        assert.deepStrictEqual(report.connections[0]?.originCircuit, probed)
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(probe)
       })
