@@ -1,75 +1,104 @@
 /**
- * What a protected call costs, as CPU time a call (user and system, garbage collection included), each variant in a warm process of its own, interleaved in rounds of one run: ratios
- * are taken inside a round, so that a machine that slows down slows both. Nothing here is an assertion.
+ * What a protected call costs, as CPU time a call (user and system, garbage collection included), against what else there is. `--full` measures more variants, one call
+ * at a time too, cold imports and the size of a bundle, and takes minutes. Nothing here is an assertion.
  */
-import { type ChildProcess, fork } from "node:child_process"
-import { once } from "node:events"
-import { join } from "node:path"
+import * as Bundle from "./bundle.ts"
+import * as Cold from "./cold.ts"
+import { type Figures, median, paired, run, withServer } from "./rounds.ts"
 
-const rounds = 9
+const isFull = process.argv.includes("--full")
+const rounds = isFull ? 15 : 5
+const reference = "undici + cockatiel + zod"
 
-const start = async (file: string, ...args: ReadonlyArray<string>): Promise<ChildProcess> => {
-  const child = fork(join(import.meta.dirname, file), args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
-  await once(child, "message")
-  return child
+const say = (line = ""): void => {
+  process.stdout.write(`${line}\n`)
 }
 
-/** CPU microseconds a call of one batch. */
-const batch = async (worker: ChildProcess, calls: number): Promise<number> => {
-  worker.send({ calls })
-  const [message] = (await once(worker, "message")) as [{ readonly cpuMicros: number }]
-  return message.cpuMicros / calls
-}
-
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
-
-/** Runs the variants in turn, the first one last in the next round; gives each one's figures by round. */
-const interleaved = async (
-  variants: ReadonlyArray<string>,
-  calls: number,
-  ...args: ReadonlyArray<string>
-): Promise<Map<string, Array<number>>> => {
-  const workers = await Promise.all(variants.map((variant) => start("worker.ts", variant, ...args)))
-  const figures = new Map(variants.map((variant) => [variant, [] as Array<number>]))
-  for (const worker of workers) await batch(worker, calls * 3)
-  for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < variants.length; turn++) {
-      const index = (turn + round) % variants.length
-      const [variant, worker] = [variants[index], workers[index]]
-      if (variant !== undefined && worker !== undefined) figures.get(variant)?.push(await batch(worker, calls))
-    }
-  }
-  for (const worker of workers) worker.kill()
-  return figures
-}
-
-const paired = (a: ReadonlyArray<number>, b: ReadonlyArray<number>, f: (a: number, b: number) => number): number =>
-  median(a.map((value, round) => f(value, b[round] ?? Number.NaN)))
-
-const overLoopback = async (): Promise<string> => {
-  const server = fork(join(import.meta.dirname, "server.ts"), { stdio: ["ignore", "ignore", "inherit", "ipc"] })
-  const [{ url }] = (await once(server, "message")) as [{ readonly url: string }]
-  const figures = await interleaved(["undici+cockatiel+zod", "breakwater"], 4000, url)
-  server.kill()
-  const [peer = [], ours = []] = [...figures.values()]
-  const ratio = paired(ours, peer, (a, b) => a / b)
-  return `over loopback, 64 in flight, 1 KB of JSON: Breakwater ${median(ours).toFixed(0)} µs a call, undici + cockatiel + zod ${median(peer).toFixed(0)} µs: ${ratio.toFixed(2)}×`
-}
-
-const overNothing = async (): Promise<string> => {
-  const figures = await interleaved(
-    ["bare over nothing", "bare untraced over nothing", "breakwater over nothing"],
-    20_000
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): void => {
+  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: ReadonlyArray<string>) =>
+    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`
+  say(line(head))
+  say(
+    `| ${widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`
   )
-  const [traced = [], bare = [], ours = []] = [...figures.values()]
-  const added = paired(ours, bare, (a, b) => a - b)
-  const addedToDefault = paired(ours, traced, (a, b) => a - b)
-  return (
-    `over a transport that costs nothing: the pipeline adds ${added.toFixed(1)} µs to the generated client's ${median(bare).toFixed(1)} µs ` +
-    `(${addedToDefault.toFixed(1)} µs to its ${median(traced).toFixed(1)} µs with Effect's own span, which is its default)`
+  for (const row of rows) say(line(row))
+  say()
+}
+
+const micros = (values: ReadonlyArray<number> | undefined): string => median(values ?? []).toFixed(1)
+
+const spread = (values: ReadonlyArray<number> = []): string => {
+  const middle = median(values)
+  return `± ${((median(values.map((value) => Math.abs(value - middle))) / middle) * 100).toFixed(0)} %`
+}
+
+const overLoopback = async (variants: ReadonlyArray<string>, width: number, calls: number): Promise<void> => {
+  const figures = await withServer((url) => run({ variants, calls, width, rounds, url }))
+  say(`over loopback, ${width} in flight, 1 KB of JSON`)
+  const times = (variant: string, other: string) =>
+    figures.has(other) ? `${paired(figures, variant, other, (a, b) => a / b).toFixed(2)}×` : ""
+  table(
+    ["variant", "CPU µs a call", "lowest", "spread", "÷ reference", "÷ stripe"],
+    variants.map((variant) => [
+      variant === reference ? `${variant} (the reference)` : variant,
+      micros(figures.get(variant)),
+      Math.min(...(figures.get(variant) ?? [])).toFixed(1),
+      spread(figures.get(variant)),
+      times(variant, reference),
+      times(variant, "stripe")
+    ])
   )
 }
 
-process.stdout.write(`${await overNothing()}\n`)
-process.stdout.write(`${await overLoopback()}\n`)
+const added = (figures: Figures, variant: string, bare: string): string =>
+  `${paired(figures, variant, bare, (a, b) => a - b).toFixed(2)} over ${micros(figures.get(bare))}`
+
+const inMemory = async (): Promise<void> => {
+  const usual = ["bare effect", "protected effect", "generated client", "protected client", "circuit open"]
+  const others = ["generated client, traced", "protected client, traced", "refused by the provider"]
+  const variants = isFull ? [...usual, ...others] : usual
+  const figures = await run({ variants, calls: isFull ? 20_000 : 8000, width: 1, rounds })
+  const retried = await run({ variants: isFull ? ["retried twice"] : [], calls: 6400, width: 64, rounds })
+  const one = (what: string, variant: string, from = figures) => [what, micros(from.get(variant))]
+  say("over a transport that costs nothing")
+  table(
+    ["what", "CPU µs a call"],
+    [
+      ["all policies and metrics, added to an effect", added(figures, "protected effect", "bare effect")],
+      ["the pipeline, added to the generated client", added(figures, "protected client", "generated client")],
+      one("a refusal by an open circuit, as a typed error", "circuit open"),
+      ...(isFull
+        ? [
+            ["the pipeline, both with spans", added(figures, "protected client, traced", "generated client, traced")],
+            one("a call that the provider refuses, with its log line", "refused by the provider"),
+            one("a call that is retried twice, with its log lines", "retried twice", retried)
+          ]
+        : [])
+    ]
+  )
+}
+
+const everything = [
+  "undici.request",
+  reference,
+  "Effect's HttpApiClient",
+  "stripe",
+  "got",
+  "Breakwater",
+  "Breakwater, no tracer"
+]
+
+await overLoopback(
+  isFull ? everything : [reference, "stripe", "Breakwater", "Breakwater, no tracer"],
+  64,
+  isFull ? 6400 : 3200
+)
+if (isFull) await overLoopback(everything, 1, 2000)
+await inMemory()
+if (isFull) {
+  say("cold imports, a new process each, from its start to the end of the import")
+  table(["import", "ms", "CPU ms", "÷ reference"], await Cold.rows())
+  say("a bundle for a browser or an edge, minified")
+  table(["program", "KB", "gzip KB"], await Bundle.rows())
+}

@@ -154,7 +154,7 @@ export const ofResponse = (call: RunningCall, response: BufferedResponse, now: n
 
 /** Codes of failures in which no request reached the provider: no name, no connection, no TLS. A damaged TLS record comes later. */
 const unconnected =
-  /^(?:ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_NONAME|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|CERT_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|UNABLE_TO_.*|ERR_TLS_.*|ERR_SSL_(?!.*(?:BAD_RECORD|DECRYPTION|INTERNAL_ERROR)).*)$/u
+  /^(?:ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_NONAME|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_PROXY_.*|CERT_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|UNABLE_TO_.*|ERR_TLS_.*|ERR_SSL_(?!.*(?:BAD_RECORD|DECRYPTION|INTERNAL_ERROR)).*)$/u
 
 /** What the system was doing, however deep a client hid it: reading and writing happen on a connection that stood. */
 const syscallOf = (u: unknown, depth = 0): unknown => {

@@ -64,13 +64,13 @@ const dressed = (
 const empty = new Uint8Array(0)
 
 /** The announced length was the other side's word, so the bound is checked once more. */
-const buffered = (body: ArrayBuffer): Exit.Exit<BufferedResponse, BodyRead.BodyTooLarge> => {
+const buffered = (body: Uint8Array<ArrayBuffer>): Exit.Exit<BufferedResponse, BodyRead.BodyTooLarge> => {
   const { policy, request, source } = currentCall()
   if (request === undefined || source === undefined) throw new Error("a body without an answer")
   const limit = policy.maxBodyBytes
   return body.byteLength > limit
     ? Exit.fail(new BodyRead.BodyTooLarge({ limit, status: source.status }))
-    : Exit.succeed(new BufferedResponse(request, source, new Uint8Array(body)))
+    : Exit.succeed(new BufferedResponse(request, source, body))
 }
 
 const readBody = (

@@ -24,14 +24,17 @@ const isBodiless = (method: string, status: number): boolean =>
 const announcedLength = (header: string | undefined): number | undefined =>
   header !== undefined && /^\d{1,15}$/u.test(header) ? Number(header) : undefined
 
-const joined = (chunks: ReadonlyArray<Uint8Array>, length: number): ArrayBuffer => {
+/** The pieces of a body in one, of `length` bytes together; a single piece as it is. @category constructors @since 0.1.0 */
+export const joined = (chunks: ReadonlyArray<Uint8Array<ArrayBuffer>>, length: number): Uint8Array<ArrayBuffer> => {
+  const [only] = chunks
+  if (only !== undefined && chunks.length === 1) return only
   const bytes = new Uint8Array(length)
   let offset = 0
   for (const chunk of chunks) {
     bytes.set(chunk, offset)
     offset += chunk.length
   }
-  return bytes.buffer
+  return bytes
 }
 
 /** Whoever is told of each chunk. @category models @since 0.1.0 */
@@ -50,13 +53,13 @@ export const read = (
   source: HttpClientResponse.HttpClientResponse,
   limit: number,
   listener: Listener
-): Effect.Effect<ArrayBuffer, HttpClientError.HttpClientError | BodyTooLarge> => {
+): Effect.Effect<Uint8Array<ArrayBuffer>, HttpClientError.HttpClientError | BodyTooLarge> => {
   const announced = announcedLength(source.headers["content-length"])
   if (announced !== undefined && announced > limit)
     return Effect.andThen(cutOff(source), Effect.fail(new BodyTooLarge({ limit, status: source.status })))
   const isShort = announced !== undefined && announced <= readAtOnce
   return isShort && source.headers["content-encoding"] === undefined
-    ? source.arrayBuffer
+    ? Effect.map(source.arrayBuffer, (buffer) => new Uint8Array(buffer))
     : readChunks(source, limit, listener)
 }
 
@@ -66,13 +69,13 @@ const cutOff = (source: HttpClientResponse.HttpClientResponse): Effect.Effect<vo
 
 const readChunks = (source: HttpClientResponse.HttpClientResponse, limit: number, listener: Listener) =>
   Effect.suspend(() => {
-    const chunks: Array<Uint8Array> = []
+    const chunks: Array<Uint8Array<ArrayBuffer>> = []
     let length = 0
     const chunk = (bytes: Uint8Array) => {
       length += bytes.length
       if (length > limit) return Effect.fail(new BodyTooLarge({ limit, status: source.status }))
       listener.heard()
-      chunks.push(bytes)
+      chunks.push(bytes as Uint8Array<ArrayBuffer>)
       return Effect.void
     }
     return Effect.map(Stream.runForEach(emptyBodyIsEmpty(source.stream), chunk), () => joined(chunks, length))

@@ -3,6 +3,7 @@
  */
 import { Effect, type Scope } from "effect"
 import * as Http from "node:http"
+import * as Https from "node:https"
 import * as Net from "node:net"
 
 export interface Listening {
@@ -43,6 +44,15 @@ const listening = (server: Net.Server): Effect.Effect<Listening, never, Scope.Sc
 /** An HTTP server. */
 export const http = (answer: (request: Http.IncomingMessage, response: Http.ServerResponse) => void) =>
   Effect.suspend(() => listening(Http.createServer(answer)))
+
+/** An HTTPS server. */
+export const https = (
+  options: Https.ServerOptions,
+  answer: (request: Http.IncomingMessage, response: Http.ServerResponse) => void
+) => Effect.suspend(() => listening(Https.createServer(options, answer)))
+
+/** Any server. */
+export const server = (make: () => Net.Server) => Effect.suspend(() => listening(make()))
 
 /** A server that is handed each socket as it is. */
 export const tcp = (talk: (socket: Net.Socket, nth: number) => void) =>
