@@ -4,6 +4,11 @@ import * as Telemetry from "@breakwater/core/Telemetry"
 
 const { attribute } = Telemetry
 
+/** Every metric that is ours, whoever added it. */
+export const all: ReadonlyArray<Metric.Metric<never, unknown>> = Object.values<unknown>(Telemetry).filter((each) =>
+  Metric.isMetric(each)
+)
+
 /** The labels of every metric of one operation of Acme, in its sandbox. */
 export const labelsOf = (operation: string): Record<string, string> => ({
   [attribute.provider]: "acme",
@@ -19,9 +24,9 @@ export const valueOf = <State>(metric: Metric.Metric<number, State>, operation: 
 const constant = new Set<string>(["unit", attribute.method, attribute.template, attribute.address, attribute.port])
 
 /** Every series, by its name, its operation and what tells it from others of that: a count, or a count and a sum. */
-export const counted = Effect.map(Metric.snapshot, (all) =>
+export const counted = Effect.map(Metric.snapshot, (series) =>
   Object.fromEntries(
-    all.map(({ attributes = {}, id, state }) => {
+    series.map(({ attributes = {}, id, state }) => {
       const { [attribute.operation]: operation, ...labels } = attributes
       const base = labelsOf(operation ?? "")
       const text = Object.entries(labels)
