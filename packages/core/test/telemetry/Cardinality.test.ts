@@ -2,9 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, Idempotency, Telemetry } from "@breakwater/core"
 import { Effect, Metric } from "effect"
 import { HttpClientRequest } from "effect/http"
+import { vi } from "vitest"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
 import { inScenario } from "../support/Scenario.ts"
+
+// Each host is a connection of its own, with everything that one has.
+vi.setConfig({ testTimeout: 60_000 })
 
 const order = { id: "o1", amount: 100 }
 
