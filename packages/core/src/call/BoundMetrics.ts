@@ -53,13 +53,13 @@ export class BoundMetrics {
   }
 
   /** A call has ended. */
-  ended(outcome: string, seconds: number, context: Context.Context<never>): void {
+  ended(outcome: Telemetry.Outcome, seconds: number, context: Context.Context<never>): void {
     const { count, duration } = this.ends.get(outcome) ?? this.bindEnd(outcome)
     count.updateUnsafe(1, context)
     duration.updateUnsafe(seconds, context)
   }
 
-  private bindEnd(outcome: string) {
+  private bindEnd(outcome: Telemetry.Outcome) {
     const labels = { ...this.base, [attribute.outcome]: outcome }
     const made = {
       count: Telemetry.bind(Telemetry.calls, labels),

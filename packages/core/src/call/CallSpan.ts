@@ -149,12 +149,16 @@ const withoutDefects = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): E
 }
 
 /** What a span may show of an outcome: our own errors are redacted, a declared one is the provider's words. */
-const shown = (call: RunningCall, outcome: string, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> => {
+const shown = (
+  call: RunningCall,
+  outcome: Telemetry.Outcome,
+  exit: Exit.Exit<unknown, unknown>
+): Exit.Exit<unknown, unknown> => {
   if (outcome === "declared") return Exit.fail("declared error")
   return Exit.isSuccess(exit) ? Exit.void : withoutDefects(call, exit)
 }
 
-const errorTypeOfCall = (call: RunningCall, outcome: string): string | undefined => {
+const errorTypeOfCall = (call: RunningCall, outcome: Telemetry.Outcome): string | undefined => {
   switch (outcome) {
     case "ok":
     case "handed on":
@@ -174,7 +178,7 @@ const errorTypeOfCall = (call: RunningCall, outcome: string): string | undefined
 export const endCall = (
   call: RunningCall,
   fiber: AnyFiber,
-  outcome: string,
+  outcome: Telemetry.Outcome,
   exit: Exit.Exit<unknown, unknown>
 ): void => {
   if (call.span === undefined) return

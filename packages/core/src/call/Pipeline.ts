@@ -197,7 +197,7 @@ const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
   return died.length > 0
 }
 
-const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): string => {
+const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Telemetry.Outcome => {
   if (Exit.isSuccess(exit)) return call.handedOn ? "handed on" : "ok"
   const error = Cause.findErrorOption(exit.cause)
   if (error._tag === "None") return noteDefects(exit.cause) ? "defect" : "interrupted"

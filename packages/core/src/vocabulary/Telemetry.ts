@@ -46,6 +46,22 @@ export const field = {
   event: "event"
 } as const
 
+/** What a call may come to. @category constants @since 0.1.0 */
+export const outcomes = [
+  "ok",
+  "declared",
+  "retryable",
+  "fatal",
+  "unknown",
+  "refused",
+  "handed on",
+  "interrupted",
+  "defect"
+] as const
+
+/** @category models @since 0.1.0 */
+export type Outcome = (typeof outcomes)[number]
+
 /** What a call may wait for. @category constants @since 0.1.0 */
 export const waitsFor = ["credential", "rate", "slot", "backoff"] as const
 
