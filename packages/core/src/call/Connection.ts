@@ -59,8 +59,8 @@ export class Lane {
   }
 }
 
-/** Operations of one connection that metrics tell apart; more of them are `_OTHER`, as OpenTelemetry calls what is not known. @category constants @since 0.1.0 */
-export const maxOperations = 500
+/** Operations of one connection that metrics tell apart; more of them are `_OTHER`, as OpenTelemetry calls what is not known. */
+const maxOperations = 500
 const otherOperations = "_OTHER"
 
 /** @category models @since 0.1.0 */
