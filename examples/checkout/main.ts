@@ -11,6 +11,7 @@ import { Effect, Exit, Layer, Logger, Redacted } from "effect"
 import { type Arguments, UsageError, help, parse } from "./Arguments.ts"
 import * as BankPayments from "./BankPayments.ts"
 import * as NaivePayments from "./NaivePayments.ts"
+import * as Observed from "./Observed.ts"
 import type { Order, Payments } from "./Payments.ts"
 import * as Plan from "./Plan.ts"
 import { type Shown, progress, table } from "./Report.ts"
@@ -97,7 +98,8 @@ const breakwater = Effect.fnUntraced(function* (options: Arguments, orders: Read
 
 const main = Effect.fnUntraced(function* (options: Arguments) {
   const orders = Plan.orders(options.seed, options.orders)
-  const left = yield* naive(options, orders)
+  // Only what Breakwater does is of interest to who watches.
+  const left = yield* naive(options, orders).pipe(Effect.withTracerEnabled(false))
   const right = yield* breakwater(options, orders)
   const wrong = problems(orders, right)
   const { deferredOnTheWay: _1, openings: _2, ...naiveFigures } = left
@@ -133,8 +135,10 @@ const read = (): Arguments => {
   }
 }
 
-// Every failed attempt is a log line; five hundred orders make too many for a table.
-const fiber = Effect.runFork(main(read()).pipe(Effect.provide(Logger.layer([]))))
+const options = read()
+// Every failed attempt is a log line; five hundred orders make too many for a table. A collector takes them all.
+const around = Layer.provideMerge(Observed.layer(options), Logger.layer([]))
+const fiber = Effect.runFork(Effect.provide(main(options), around))
 const stop = () => fiber.interruptUnsafe()
 process.once("SIGINT", stop).once("SIGTERM", stop)
 fiber.addObserver((exit) => {

@@ -64,6 +64,10 @@ describe("checkout", () => {
       [["--orders=1e3"], 'demo: --orders must be a whole number from 1 to 5000, got "1e3"'],
       [["--port", "70000"], 'demo: --port must be a whole number from 0 to 65535, got "70000"'],
       [["--provider", "paypal"], 'demo: --provider must be stripe or bank, got "paypal"'],
+      [["--admin-port", "65536"], 'demo: --admin-port must be a whole number from 0 to 65535, got "65536"'],
+      [["--admin-port", "-1"], 'demo: --admin-port must be a whole number from 0 to 65535, got "-1"'],
+      [["--otlp", "localhost:4318"], 'demo: --otlp must be an http or https URL, got "localhost:4318"'],
+      [["--otlp", ""], 'demo: --otlp must be an http or https URL, got ""'],
       [["--bogus"], "demo: Unknown option '--bogus'; --help shows the options"],
       [["extra"], "demo: Unexpected argument 'extra'; --help shows the options"]
     ] as const
@@ -79,7 +83,7 @@ describe("checkout", () => {
     const { code, stdout } = await run("checkout/main.ts", "--help")
 
     assert.strictEqual(code, 0)
-    for (const option of ["--seed", "--orders", "--provider", "--port", "--json", "--help"])
-      assert.include(stdout, option)
+    for (const option of ["seed", "orders", "provider", "port", "admin-port", "otlp", "json", "help"])
+      assert.include(stdout, `  --${option} `)
   })
 })

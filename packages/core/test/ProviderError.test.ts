@@ -239,7 +239,7 @@ describe("ProviderError.errorCode", () => {
       ["Conflict", "HTTP_409"],
       ["QuotaExhausted", "HTTP_402"],
       ["IdempotencyMismatch", "HTTP_400"],
-      ["ResponseInvalid", "HTTP_200"],
+      ["ResponseInvalid", "RESPONSE_INVALID"],
       ["Rejected", "HTTP_418"]
     ])
   })
@@ -275,6 +275,32 @@ describe("ProviderError.errorCode", () => {
       "RESPONSE_INVALID",
       "REJECTED"
     ])
+  })
+
+  it("is of its own where the status tells of no failure (OBS-1)", () => {
+    const unavailable = (problem: Retryable.Unavailable["problem"], status?: number) =>
+      Errors.errorCode(new Retryable.Unavailable({ status, problem }))
+
+    assert.deepStrictEqual(
+      [
+        unavailable("not JSON", 200),
+        unavailable("empty body", 299),
+        unavailable("status", 300),
+        unavailable("status", 199),
+        unavailable("failure"),
+        Errors.errorCode(new Retryable.RateLimited({ status: 200, by: "provider" })),
+        Errors.errorCode(new Fatal.ResponseInvalid({ status: 422, path: "", expected: "at most 8 bytes" }))
+      ],
+      [
+        "RESPONSE_UNREADABLE",
+        "RESPONSE_UNREADABLE",
+        "HTTP_300",
+        "HTTP_199",
+        "UNAVAILABLE",
+        "RATE_LIMITED",
+        "RESPONSE_INVALID"
+      ]
+    )
   })
 
   it("looks behind a spent retry budget", () => {

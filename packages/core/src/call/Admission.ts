@@ -21,7 +21,6 @@ import {
   Overloaded,
   RateLimited
 } from "../vocabulary/RetryableReason.ts"
-import * as Telemetry from "../vocabulary/Telemetry.ts"
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { nowOf } from "./RunningCall.ts"
@@ -64,18 +63,13 @@ const circuitOpen = (millis: number): AttemptFailure =>
 const deadlineExceeded = (call: RunningCall): AttemptFailure =>
   refusal(new DeadlineExceeded({ deadline: Duration.millis(call.deadlineAt - call.startedAt) }))
 
-const noteWait = (call: RunningCall, fiber: AnyFiber, what: string, millis: number): void => {
-  CallLog.waited(call, fiber, what, millis)
-  call.connection.metrics(call.operation).observe(Telemetry.waits, fiber.context, { for: what }, millis / 1000)
-}
-
 /** Waits for the credential, without holding anything. */
 const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const source = call.connection.options.credential
   if (source === undefined) return undefined
   const before = nowOf(fiber)
   const outcome = yield* Effect.result(Effect.timeoutOption(source.current, call.deadlineAt - before))
-  noteWait(call, fiber, "credential", nowOf(fiber) - before)
+  CallLog.waited(call, fiber, "credential", nowOf(fiber) - before)
   if (outcome._tag === "Failure") {
     return refusal(
       outcome.failure.revoked
@@ -145,7 +139,7 @@ const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
   )
   const waited = nowOf(fiber) - before
   call.rateWaited += waited
-  if (waited > 0) noteWait(call, fiber, "rate", waited)
+  if (waited > 0) CallLog.waited(call, fiber, "rate", waited)
   return refused
 })
 
@@ -167,9 +161,9 @@ const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
   const joined = yield* Effect.timeoutOption(queued, Math.max(0, longest))
   const after = nowOf(fiber)
   call.slotWaited += after - before
-  noteWait(call, fiber, "slot", after - before)
+  if (!call.slot && Option.isSome(joined)) return refusal(new Overloaded({ problem: "queue full", concurrency }))
+  CallLog.waited(call, fiber, "slot", after - before)
   if (call.slot) return undefined
-  if (Option.isSome(joined)) return refusal(new Overloaded({ problem: "queue full", concurrency }))
   return after >= call.deadlineAt
     ? deadlineExceeded(call)
     : refusal(new Overloaded({ problem: "queued too long", concurrency }))

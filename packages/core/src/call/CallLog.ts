@@ -1,123 +1,45 @@
 /**
- * What a call leaves behind: one span a call, one an attempt, one log line an attempt, counters and durations. Nothing is made that nobody asked for: spans
- * only with a tracer or a parent span, lines only at an enabled level. @internal
+ * What a call says of itself on the way: a log line an attempt, an event and a metric for each wait and each denial. A line is made only at an enabled level. @internal
  */
 // The result of an attempt fails with whatever its declaration says.
 // @effect-diagnostics anyUnknownInErrorContext:off
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type * as Tracer from "effect/Tracer"
+import * as Tracer from "effect/Tracer"
 import { BufferedResponse } from "../transport/BufferedResponse.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
+import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import { errorCode, isProviderError } from "../vocabulary/ProviderError.ts"
 import { failureCode } from "../vocabulary/Redaction.ts"
-import { attribute } from "../vocabulary/Telemetry.ts"
+import type { Denial, Refreshed, WaitFor } from "../vocabulary/Telemetry.ts"
+import { attribute, event, field } from "../vocabulary/Telemetry.ts"
+import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { happened } from "./CallSpan.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** Whether anybody would see a span. @category guards @since 0.1.0 */
-export const isTraced = (fiber: AnyFiber): boolean =>
-  fiber.cache.tracerEnabled && (fiber.cache.tracer !== undefined || fiber.cache.span !== undefined)
-
-const callAttributes = (call: RunningCall): Record<string, unknown> => {
-  const { environment, id, provider } = call.connection.options
-  return {
-    [attribute.provider]: provider,
-    [attribute.operation]: call.operation.name,
-    [attribute.connection]: id,
-    [attribute.correlationId]: call.correlationId,
-    ...(environment === undefined ? {} : { [attribute.environment]: environment })
-  }
+/** The call waited: an event of its span, and a metric. @category tracing @since 0.1.0 */
+export const waited = (call: RunningCall, fiber: AnyFiber, what: WaitFor, millis: number): void => {
+  happened(call, fiber, `${event.wait}.${what}`, { millis: Math.round(millis) })
+  call.connection
+    .metrics(call.operation)
+    .observe(Telemetry.waits, fiber.context, { [attribute.waitFor]: what }, millis / 1000)
 }
 
-/** The span of the call: internal, since each attempt has the client span. @category tracing @since 0.1.0 */
-export const startCall = (call: RunningCall): Effect.Effect<void> =>
-  Effect.map(Effect.makeSpan(call.operation.name, { kind: "internal", attributes: callAttributes(call) }), (span) => {
-    call.span = span
-  })
-
-const attemptAttributes = (call: RunningCall): Record<string, unknown> => {
-  const { method, template } = call.operation
-  if (call.request === undefined) return { [attribute.resend]: call.attempts - 1 }
-  const url = URL.canParse(call.request.url) ? new URL(call.request.url) : undefined
-  return {
-    [attribute.method]: method,
-    [attribute.resend]: call.attempts - 1,
-    ...(template === "" ? {} : { [attribute.template]: template }),
-    ...(url === undefined
-      ? {}
-      : {
-          [attribute.address]: url.hostname,
-          [attribute.port]: Number(url.port === "" ? (url.protocol === "https:" ? 443 : 80) : url.port),
-          [attribute.scheme]: url.protocol.slice(0, -1)
-        })
-  }
+/** No further attempt is made, though the failure may pass: an event of the call's span, and a metric. @category tracing @since 0.1.0 */
+export const retryDenied = (call: RunningCall, fiber: AnyFiber, why: Denial): void => {
+  const labels = { [attribute.reason]: why }
+  happened(call, fiber, event.denial, labels)
+  call.connection.metrics(call.operation).observe(Telemetry.retriesDenied, fiber.context, labels)
 }
 
-/** The span of one attempt: `POST /v1/refunds`, as the HTTP conventions name it. @category tracing @since 0.1.0 */
-export const startAttempt = (call: RunningCall): Effect.Effect<void> => {
-  const { method, template } = call.operation
-  const name = call.request === undefined ? "attempt" : template === "" ? method : `${method} ${template}`
-  const parent = call.span
-  return Effect.map(
-    Effect.makeSpan(name, {
-      kind: "client",
-      attributes: attemptAttributes(call),
-      ...(parent === undefined ? {} : { parent })
-    }),
-    (span) => {
-      call.attemptSpan = span
-    }
-  )
-}
-
-const end = (span: Tracer.Span, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): void =>
-  span.end(fiber.getRef(Clock.Clock).currentTimeNanosUnsafe(), exit)
-
-/** Ends the span of an attempt with what it came to: the error has the reason's text, nothing of the answer. @category tracing @since 0.1.0 */
-export const endAttempt = (
-  call: RunningCall,
-  fiber: AnyFiber,
-  status: number | undefined,
-  failure: AttemptFailure | undefined
-): void => {
-  const span = call.attemptSpan
-  if (span === undefined) return
-  call.attemptSpan = undefined
-  if (status !== undefined) span.attribute(attribute.status, status)
-  if (failure !== undefined) span.attribute(attribute.errorType, errorCode(failure.reason))
-  end(span, fiber, failure === undefined ? Exit.void : Exit.fail(failure.reason.message))
-}
-
-/** Ends the span of an attempt that was interrupted, or whose wire has a bug. @category tracing @since 0.1.0 */
-export const endUnanswered = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): void => {
-  if (call.attemptSpan !== undefined) end(call.attemptSpan, fiber, exit)
-  call.attemptSpan = undefined
-}
-
-/** Ends the span of the call. @category tracing @since 0.1.0 */
-export const endCall = (
-  call: RunningCall,
-  fiber: AnyFiber,
-  outcome: string,
-  exit: Exit.Exit<unknown, unknown>
-): void => {
-  if (call.span === undefined) return
-  call.span.attribute(attribute.attempts, call.attempts)
-  call.span.attribute(attribute.outcome, outcome)
-  end(call.span, fiber, exit)
-}
-
-/** A wait of the call, as an event of its span. @category tracing @since 0.1.0 */
-export const waited = (call: RunningCall, fiber: AnyFiber, what: string, millis: number): void =>
-  call.span?.event(`breakwater.wait.${what}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe(), {
-    millis: Math.round(millis)
-  })
+/** A credential was refreshed, or not. @category metrics @since 0.1.0 */
+export const refreshed = (call: RunningCall, fiber: AnyFiber, outcome: Refreshed): void =>
+  call.connection.metrics(call.operation).observe(Telemetry.refreshes, fiber.context, { [attribute.outcome]: outcome })
 
 /** The provider's id of the last answer. */
 const requestIdOf = ({ answer, connection }: RunningCall): string | undefined =>
@@ -127,29 +49,44 @@ const requestIdOf = ({ answer, connection }: RunningCall): string | undefined =>
 const fields = (
   call: RunningCall,
   fiber: AnyFiber,
-  now: number,
+  at: { readonly attempt: number; readonly millis: number },
   status: number | undefined,
   failure: AttemptFailure | undefined
 ): Record<string, unknown> => {
   const { provider, service } = call.connection.options
+  const { method, name, template } = call.operation
   const span = call.span ?? fiber.cache.span
   const requestId = failure === undefined ? requestIdOf(call) : failure.requestId
   return {
-    service: service ?? "unnamed",
-    third_party: provider,
-    method: call.operation.method,
-    endpoint: call.operation.template === "" ? call.operation.name : call.operation.template,
-    operation: call.operation.name,
-    ...(span === undefined ? {} : { trace_id: span.traceId }),
-    correlation_id: call.correlationId,
-    attempt: call.attempts,
-    ...(status === undefined ? {} : { http_status: status }),
-    ...(requestId === undefined ? {} : { request_id: requestId }),
-    duration_ms: Math.round(now - call.attemptStartedAt),
-    ...(failure === undefined ? {} : { error_code: errorCode(failure.reason), error_message: failure.reason.message }),
-    ...(failure?.cause === undefined ? {} : { error_cause: failureCode(failure.cause) ?? failure.cause.message })
+    [field.service]: service ?? "unnamed",
+    [field.provider]: provider,
+    ...(method === "" ? {} : { [field.method]: method }),
+    [field.endpoint]: template === "" ? name : template,
+    [field.operation]: name,
+    ...(span === undefined ? {} : { [field.traceId]: span.traceId }),
+    [field.correlationId]: call.correlationId,
+    [field.attempt]: at.attempt,
+    ...(status === undefined ? {} : { [field.status]: status }),
+    ...(requestId === undefined ? {} : { [field.requestId]: requestId }),
+    [field.duration]: Math.round(at.millis),
+    ...(failure === undefined
+      ? {}
+      : { [field.errorCode]: errorCode(failure.reason), [field.errorMessage]: failure.reason.message }),
+    ...(failure?.cause === undefined ? {} : { [field.errorCause]: failureCode(failure.cause) ?? failure.cause.message })
   }
 }
+
+/** Writes a line below the span of the call, so that what ships it can tie the two together. */
+const write = (
+  call: RunningCall,
+  line: Effect.Effect<void>,
+  annotations: Readonly<Record<string, unknown>>
+): Effect.Effect<void> => {
+  const annotated = Effect.annotateLogs(line, annotations)
+  return call.span === undefined ? annotated : Effect.provideService(annotated, Tracer.ParentSpan, call.span)
+}
+
+const ofAttempt = (call: RunningCall, now: number) => ({ attempt: call.attempts, millis: now - call.attemptStartedAt })
 
 const debugLevels = new Set(["All", "Trace", "Debug"])
 
@@ -165,9 +102,10 @@ export const answered = (
   result: Effect.Effect<unknown, unknown>
 ): Effect.Effect<unknown, unknown> => {
   const line = (what: string) =>
-    Effect.annotateLogs(
+    write(
+      call,
       Effect.logDebug(`${call.operation.name} attempt ${call.attempts} ${what}`),
-      fields(call, fiber, now, status, undefined)
+      fields(call, fiber, ofAttempt(call, now), status, undefined)
     )
   return Effect.onExit(result, (exit) => {
     if (Exit.isSuccess(exit)) return line("succeeded")
@@ -184,18 +122,45 @@ export const failed = (
   failure: AttemptFailure,
   next: string
 ): Effect.Effect<void> =>
-  Effect.annotateLogs(
+  write(
+    call,
     Effect.logWarning(`${call.operation.name} attempt ${call.attempts} failed: ${failure.reason.message}; ${next}`),
-    fields(call, fiber, now, failure.status, failure)
+    fields(call, fiber, ofAttempt(call, now), failure.status, failure)
   )
+
+/**
+ * A policy of ours refuses the next attempt: an event of the call's span, a metric, and a line. At level Warning where an attempt was made before, or the caller must mend
+ * something; else at Debug, since a circuit that is open refuses thousands, and says so in its metric. @category logging @since 0.1.0
+ */
+export const refused = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  now: number,
+  failure: AttemptFailure
+): Effect.Effect<void> | undefined => {
+  const { reason } = failure
+  const labels = { [attribute.reason]: reason._tag }
+  happened(call, fiber, event.refusal, labels)
+  call.connection.metrics(call.operation).observe(Telemetry.refusals, fiber.context, labels)
+  const isLoud = call.attempts > 0 || isFatalReason(reason)
+  if (!isLoud && !isVerbose(fiber)) return undefined
+  const attempt = call.attempts + 1
+  const text = `${call.operation.name} attempt ${attempt} refused: ${reason.message}`
+  const annotations = fields(call, fiber, { attempt, millis: now - call.startedAt }, undefined, failure)
+  return write(call, isLoud ? Effect.logWarning(text) : Effect.logDebug(text), {
+    ...annotations,
+    [field.event]: "refused"
+  })
+}
 
 /** The line of a write that its caller interrupted when it may have been carried out: nobody knows what came of it. @category logging @since 0.1.0 */
 export const abandoned = (call: RunningCall, fiber: AnyFiber, now: number, underWay: boolean): Effect.Effect<void> =>
-  Effect.annotateLogs(
+  write(
+    call,
     Effect.logWarning(
       `${call.operation.name} abandoned: interrupted ${underWay ? "while" : "after"} attempt ${call.attempts}${underWay ? " was under way" : ""}, outcome unknown`
     ),
-    { ...fields(call, fiber, now, undefined, undefined), event: "abandoned" }
+    { ...fields(call, fiber, ofAttempt(call, now), undefined, undefined), [field.event]: "abandoned" }
   )
 
 /** `312 ms`, `4 s`. @category formatting @since 0.1.0 */

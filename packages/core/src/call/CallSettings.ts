@@ -28,7 +28,8 @@ const InRefreshLane = Context.Reference<boolean>("@breakwater/core/CallSettings/
 
 /**
  * Sends this id as `X-Request-ID` with every attempt of the calls inside, and puts it in their log lines, spans and errors. 1 to 128 letters, digits, `.`, `_`,
- * `:` or `-`; another one is refused as `InvalidRequest`. Default: an id of its own for each call. @category combinators @since 0.1.0
+ * `:` or `-`; another one is refused as `InvalidRequest`. Default: the `X-Request-ID` that the request has, made fit to be shown, or an id of its own for each
+ * call. @category combinators @since 0.1.0
  */
 export const withCorrelationId: {
   (id: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -52,6 +53,15 @@ export const withPolicy: {
  */
 export const refreshLane = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(self, InRefreshLane, true)
+
+const ownHeader = "x-request-id"
+
+/** The id that a request brings along, as far as it may be shown: of one that holds a secret or other characters, what is left with those replaced. */
+const ownId = ({ connection, request }: RunningCall): string | undefined => {
+  const own = request?.headers[ownHeader]
+  if (own === undefined || own === "") return undefined
+  return connection.options.redaction.text(own, 128).replaceAll(/[^\w.:-]/gu, "_")
+}
 
 const idPattern = /^[\w.:-]{1,128}$/u
 
@@ -91,7 +101,7 @@ export const settingsOf = (
       detail: "must be 1 to 128 letters, digits, '.', '_', ':' or '-'"
     })
   }
-  call.correlationId = id ?? call.connection.nextId()
+  call.correlationId = id ?? ownId(call) ?? call.connection.nextId()
   if (policy instanceof InvalidRequest) return policy
   const deadlineAt = now + policy.deadlineMillis
   call.deadlineAt = outerDeadline === undefined ? deadlineAt : Math.max(now, Math.min(deadlineAt, outerDeadline))

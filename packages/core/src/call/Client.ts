@@ -232,6 +232,7 @@ const connectionOf = (
     id: options.connection ?? "default",
     environment: parts.environment,
     origin,
+    declaredOrigin: options.baseUrl === undefined,
     service: userAgent.split(/[/ ]/u, 1)[0],
     policy: parts.policy,
     rate: rateOf(provider.rate, parts.environment, options.rateLimit),

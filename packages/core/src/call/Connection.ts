@@ -2,9 +2,7 @@
  * One authorised link to one origin, with the memory that its calls share: circuit, bulkhead, budgets, credential, last failure. What all connections to the origin share is
  * `OriginMemory`. @internal
  */
-import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
-import * as Metric from "effect/Metric"
 import type { Auth, Environment } from "../definition/Auth.ts"
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
@@ -22,9 +20,10 @@ import type { Headers } from "../vocabulary/Platform.ts"
 import { errorCode } from "../vocabulary/ProviderError.ts"
 import type { Redaction } from "../vocabulary/Redaction.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
-import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { BoundMetrics } from "./BoundMetrics.ts"
 import { Breaker } from "./Breaker.ts"
 import type { OriginMemory } from "./OriginMemory.ts"
+import * as Peer from "./Peer.ts"
 
 /** @category models @since 0.1.0 */
 export interface ConnectionOptions {
@@ -32,6 +31,8 @@ export interface ConnectionOptions {
   readonly id: string
   readonly environment?: Environment | undefined
   readonly origin?: string | undefined
+  /** The origin stands in the declaration, and is one of few. */
+  readonly declaredOrigin?: boolean | undefined
   /** The origin may not be called: neither https nor loopback. */
   readonly insecure?: boolean | undefined
   /** The app that calls, for the `service` field of log lines. */
@@ -79,49 +80,9 @@ const circuitHealth = (circuit: CircuitSnapshot, now: number): CircuitHealth => 
   }
 }
 
-/** Metrics of one operation with their labels bound, so that an update looks nothing up. */
-class BoundMetrics {
-  private readonly base: Record<string, string>
-  private readonly calls = new Map<string, Metric.Metric<number, unknown>>()
-  private readonly durations = new Map<string, Metric.Metric<number, unknown>>()
-  private readonly attempts = new Map<string, Metric.Metric<number, unknown>>()
-
-  constructor(base: Record<string, string>) {
-    this.base = base
-  }
-
-  private bound(
-    cache: Map<string, Metric.Metric<number, unknown>>,
-    metric: Metric.Metric<number, unknown>,
-    label: string,
-    value: string
-  ) {
-    const found = cache.get(value)
-    if (found !== undefined) return found
-    const made = Metric.withAttributes(metric, { ...this.base, [label]: value })
-    cache.set(value, made)
-    return made
-  }
-
-  ended(outcome: string, seconds: number, context: Context.Context<never>): void {
-    this.bound(this.calls, Telemetry.calls, "outcome", outcome).updateUnsafe(1, context)
-    this.bound(this.durations, Telemetry.callDuration, "outcome", outcome).updateUnsafe(seconds, context)
-  }
-
-  attempted(statusClass: string, seconds: number, context: Context.Context<never>): void {
-    this.bound(this.attempts, Telemetry.attemptDuration, "status_class", statusClass).updateUnsafe(seconds, context)
-  }
-
-  /** Updates a metric that is not on the way of a call that succeeds at once. */
-  observe(
-    metric: Metric.Metric<number, unknown>,
-    context: Context.Context<never>,
-    labels: Record<string, string> = {},
-    amount = 1
-  ): void {
-    Metric.withAttributes(metric, { ...this.base, ...labels }).updateUnsafe(amount, context)
-  }
-}
+/** Operations of one connection that metrics tell apart; more of them are `_OTHER`, as OpenTelemetry calls what is not known. */
+const maxOperations = 500
+const otherOperations = "_OTHER"
 
 /** @category models @since 0.1.0 */
 export class Connection implements Observed {
@@ -134,6 +95,8 @@ export class Connection implements Observed {
   readonly headers: Record<string, string>
   readonly requestIdHeader: string
   readonly errors: ErrorTable
+  /** Who is at the other end; `undefined` where that is not HTTP. */
+  readonly peer: Peer.Peer | undefined
   private readonly idPrefix: string
   private calledSoFar = 0
   private lastFailure: ConnectionHealth["lastFailure"] = null
@@ -149,6 +112,7 @@ export class Connection implements Observed {
     this.headers = options.headers ?? {}
     this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
     this.errors = options.errors ?? {}
+    this.peer = options.origin === undefined ? undefined : Peer.of(options.origin)
     this.idPrefix = Math.floor(options.salt * 2 ** 52).toString(36)
   }
 
@@ -157,17 +121,16 @@ export class Connection implements Observed {
     return `${this.idPrefix}-${(++this.calledSoFar).toString(36)}`
   }
 
-  /** The bound metrics of an operation. Bounded by the number of operations, which are declared. */
+  /** The bound metrics of an operation. Names that a program makes up as it goes share one, once there are too many. */
   metrics(operation: Operation): BoundMetrics {
-    const found = this.metricsByOperation.get(operation.name)
-    if (found !== undefined) return found
-    const { environment, provider } = this.options
-    const made = new BoundMetrics({
-      provider,
-      operation: operation.name,
-      ...(environment === undefined ? {} : { environment })
-    })
-    this.metricsByOperation.set(operation.name, made)
+    return this.metricsByOperation.get(operation.name) ?? this.bindMetrics(operation)
+  }
+
+  private bindMetrics(operation: Operation): BoundMetrics {
+    const full = this.metricsByOperation.size >= maxOperations
+    const name = full ? otherOperations : operation.name
+    const made = this.metricsByOperation.get(name) ?? new BoundMetrics(this.options, { ...operation, name })
+    this.metricsByOperation.set(name, made)
     return made
   }
 

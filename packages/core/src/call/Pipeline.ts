@@ -32,6 +32,7 @@ import type { AttemptEnd } from "./Breaker.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
 import * as CircuitLog from "./CircuitLog.ts"
+import * as CallSpan from "./CallSpan.ts"
 import { settingsOf } from "./CallSettings.ts"
 import { begin as beginKey, keyUntil } from "./CallKey.ts"
 import { afterFailure, anotherAttempt } from "./Recovery.ts"
@@ -43,11 +44,18 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 const isWrite = (call: RunningCall): boolean => call.operation.safety === "keyed" || call.operation.safety === "unsafe"
 
 /** Ends the call with a refusal of ours: nothing was sent by it. */
-const refuse = (call: RunningCall, failure: AttemptFailure, now: number): Effect.Effect<never, ProviderError> => {
+const refuse = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  failure: AttemptFailure,
+  now: number
+): Effect.Effect<never, ProviderError> => {
   call.refused = true
   call.lastFailure = failure
   const next = call.maybeDone && isWrite(call) && isFatalReason(failure.reason) ? "unknown" : "give up"
-  return Effect.fail(CallErrors.ending(call, failure, next, now, keyUntil(call)))
+  const ended = Effect.fail(CallErrors.ending(call, failure, next, now, keyUntil(call)))
+  const line = CallLog.refused(call, fiber, now, failure)
+  return line === undefined ? ended : Effect.andThen(line, ended)
 }
 
 /** The wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
@@ -67,8 +75,9 @@ const send = step((call) => {
   call.firstSentAt ??= now
   call.expiry = undefined
   call.answer = undefined
+  call.source = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
-  return call.span === undefined ? forkWire : Effect.andThen(CallLog.startAttempt(call), forkWire)
+  return call.span === undefined ? forkWire : Effect.andThen(CallSpan.startAttempt(call), forkWire)
 })
 
 /** Sleeps until the attempt's next timeout; a byte that came meanwhile moves it. When one strikes, the wire is cut. */
@@ -112,9 +121,6 @@ const expired = (call: RunningCall, now: number): AttemptFailure => {
   })
 }
 
-const statusClass = (status: number | undefined): string =>
-  status === undefined ? "none" : `${Math.floor(status / 100)}xx`
-
 /** An answer that is no failure of the provider shows that it is well; one that asks to come later, or none at all, shows nothing. */
 const sampleOf = (failure: AttemptFailure | undefined): Sample => {
   if (failure === undefined) return "success"
@@ -134,13 +140,8 @@ const endOf = (call: RunningCall, failure: AttemptFailure | undefined): AttemptE
   }
 }
 
-const statusOf = (answer: unknown, failure: AttemptFailure | undefined): number | undefined =>
-  failure?.status ?? (answer as { readonly status?: number } | undefined)?.status
-
 const settle = (call: RunningCall, fiber: AnyFiber, failure: AttemptFailure | undefined, now: number): void => {
   call.lane.breaker.settle(call, fiber, now, endOf(call, failure))
-  const metrics = call.connection.metrics(call.operation)
-  metrics.attempted(statusClass(statusOf(call.answer, failure)), (now - call.attemptStartedAt) / 1000, fiber.context)
 }
 
 /** The caller interrupted the call, or the wire has a bug: neither is an outcome of the attempt. */
@@ -154,7 +155,7 @@ const concludeIn = (
 ): Effect.Effect<unknown, unknown> => {
   call.wireFiber = undefined
   if (call.expiry === undefined && isInterruptedOrDead(exit)) {
-    CallLog.endUnanswered(call, fiber, exit)
+    CallSpan.endUnanswered(call, fiber, nowOf(fiber), exit)
     return exit
   }
   const now = nowOf(fiber)
@@ -165,7 +166,9 @@ const concludeIn = (
   const changes = CircuitLog.report(call, fiber)
   // After the verdict, since whoever waits for the slot runs at once, and asks the breaker.
   call.lane.bulkhead.release(call)
-  CallLog.endAttempt(call, fiber, statusOf(call.answer, failure), failure)
+  const status = CallSpan.wireStatusOf(call, failure)
+  CallSpan.measureAttempt(call, fiber, now, status, CallSpan.errorTypeOf(call, failure))
+  CallSpan.endAttempt(call, fiber, status, failure)
   if (failure !== undefined) {
     if (failure.sent === "unknown") call.maybeDone = true
     call.lastFailure = failure
@@ -173,9 +176,7 @@ const concludeIn = (
   }
   call.connection.retries.deposit(call.retryPaid)
   const result = told(changes, call.kind.result(call, exit))
-  return CallLog.isVerbose(fiber)
-    ? CallLog.answered(call, fiber, now, statusOf(call.answer, undefined), result)
-    : result
+  return CallLog.isVerbose(fiber) ? CallLog.answered(call, fiber, now, status, result) : result
 }
 
 /** What follows, after the lines of circuits that changed. */
@@ -196,16 +197,16 @@ const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
   if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return attempt
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
-    const next = refused === undefined ? attempt : refuse(call, refused, call.now)
+    const next = refused === undefined ? attempt : refuse(call, fiber, refused, call.now)
     return told(CircuitLog.report(call, fiber), next)
   })
 })
 
 const begin = step((call, fiber) => {
   const now = nowOf(fiber)
-  const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? beginKey(call, fiber)
-  if (problem !== undefined) return refuse(call, refusal(problem), now)
-  return CallLog.isTraced(fiber) ? Effect.andThen(CallLog.startCall(call), attempts) : attempts
+  const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
+  const first = problem === undefined ? attempts : Effect.suspend(() => refuse(call, fiber, refusal(problem), now))
+  return CallSpan.isTraced(fiber) ? Effect.andThen(CallSpan.startCall(call), first) : first
 })
 
 const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
@@ -214,7 +215,7 @@ const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
   return died.length > 0
 }
 
-const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): string => {
+const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Telemetry.Outcome => {
   if (Exit.isSuccess(exit)) return call.handedOn ? "handed on" : "ok"
   const error = Cause.findErrorOption(exit.cause)
   if (error._tag === "None") return noteDefects(exit.cause) ? "defect" : "interrupted"
@@ -222,10 +223,6 @@ const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): string
   if (call.refused && call.attempts === 0) return "refused"
   return error.value._tag === "FatalError" ? "fatal" : error.value._tag === "OutcomeUnknown" ? "unknown" : "retryable"
 }
-
-/** What a span may show of an outcome: our own errors are redacted, a declared one is the provider's words. */
-const shown = (outcome: string, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> =>
-  outcome === "declared" ? Exit.fail("declared error") : Exit.isSuccess(exit) ? Exit.void : exit
 
 const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
@@ -237,11 +234,9 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
-  if (outcome === "refused" && reason !== undefined)
-    metrics.observe(Telemetry.refusals, fiber.context, { reason: reason._tag })
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
-  if (underWay !== undefined) CallLog.endUnanswered(call, fiber, Exit.interrupt())
-  CallLog.endCall(call, fiber, outcome, shown(outcome, exit))
+  if (underWay !== undefined) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
+  CallSpan.endCall(call, fiber, outcome, exit)
   return outcome === "interrupted" ? abandon(call, fiber, underWay, now) : Effect.void
 }
 

@@ -15,7 +15,7 @@ import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { CredentialRejected, isFatalReason } from "../vocabulary/FatalReason.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import { CredentialUnavailable } from "../vocabulary/RetryableReason.ts"
-import * as Telemetry from "../vocabulary/Telemetry.ts"
+import type { Denial } from "../vocabulary/Telemetry.ts"
 import * as CallErrors from "./CallErrors.ts"
 import { keyUntil } from "./CallKey.ts"
 import * as CallLog from "./CallLog.ts"
@@ -42,6 +42,8 @@ const nextOf = (call: RunningCall, failure: AttemptFailure, now: number): Next =
     failure,
     now
   )
+
+const isKeyExpired = (call: RunningCall, now: number): boolean => now >= (keyUntil(call) ?? Number.POSITIVE_INFINITY)
 
 type StepOf = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, AttemptFailure, never, never>>>
 
@@ -77,16 +79,16 @@ const end = Effect.fnUntraced(function* (
   error: ProviderError,
   why: string
 ) {
-  const now = nowOf(fiber)
-  yield* CallLog.failed(call, fiber, now, failure, why)
+  yield* CallLog.failed(call, fiber, call.now, failure, why)
   const answer = failure.status === undefined ? undefined : call.kind.lastAnswer?.(call)
   if (answer === undefined) return yield* Effect.fail(error)
   call.handedOn = true
   return answer
 })
 
-const giveUp = (call: RunningCall, fiber: AnyFiber, failure: AttemptFailure, why: string) => {
+const giveUp = (call: RunningCall, fiber: AnyFiber, failure: AttemptFailure, denial: Denial, why: string) => {
   const now = nowOf(fiber)
+  CallLog.retryDenied(call, fiber, denial)
   return end(
     call,
     fiber,
@@ -108,17 +110,21 @@ const refreshed = Effect.fnUntraced(function* (
   const outcome = yield* Effect.result(Effect.timeoutOption(refresh(generation), Math.max(0, call.deadlineAt - before)))
   const waited = nowOf(fiber) - before
   CallLog.waited(call, fiber, "credential", waited)
-  call.connection.metrics(call.operation).observe(Telemetry.waits, fiber.context, { for: "credential" }, waited / 1000)
   if (outcome._tag === "Failure") {
+    CallLog.refreshed(call, fiber, outcome.failure.revoked ? "revoked" : "failed")
     return refusal(
       outcome.failure.revoked
         ? new CredentialRejected({})
         : new CredentialUnavailable({ detail: outcome.failure.detail })
     )
   }
-  if (Option.isNone(outcome.success))
+  if (Option.isNone(outcome.success)) {
+    CallLog.refreshed(call, fiber, "failed")
     return refusal(new CredentialUnavailable({ detail: "no answer before the deadline" }))
-  return outcome.success.value.generation > generation ? undefined : ("nothing newer" as const)
+  }
+  const isNewer = outcome.success.value.generation > generation
+  CallLog.refreshed(call, fiber, isNewer ? "newer" : "nothing newer")
+  return isNewer ? undefined : ("nothing newer" as const)
 })
 
 /** A 401 with a credential that can be refreshed: `undefined` when it is not one. */
@@ -141,20 +147,25 @@ export const afterFailure = Effect.fnUntraced(function* (
 ): Effect.fn.Return<unknown, ProviderError> {
   const credential = yield* afterUnauthorized(call, fiber, original)
   if (credential === anotherAttempt) {
-    yield* CallLog.failed(call, fiber, nowOf(fiber), original, "trying again with a newer credential")
+    yield* CallLog.failed(call, fiber, call.now, original, "trying again with a newer credential")
     return anotherAttempt
   }
   const failure = credential ?? original
   call.lastFailure = failure
   if (failure.reason._tag === "CredentialUnavailable")
-    return yield* giveUp(call, fiber, failure, "no newer credential is to be had")
+    return yield* giveUp(call, fiber, failure, "credential", "no newer credential is to be had")
   const now = nowOf(fiber)
   const next = nextOf(call, failure, now)
   if (next === "final" || next === "unknown") {
+    if (!isFatalReason(failure.reason)) CallLog.retryDenied(call, fiber, isKeyExpired(call, now) ? "key" : "safety")
     const why = next === "final" ? "final" : "outcome unknown, not sent again"
     return yield* end(call, fiber, failure, CallErrors.ending(call, failure, next, now, keyUntil(call)), why)
   }
-  if (next === "give up") return yield* giveUp(call, fiber, failure, `${call.attempts} attempts made`)
+  if (next === "give up") {
+    return isReplayable(call)
+      ? yield* giveUp(call, fiber, failure, "attempts", `${call.attempts} attempts made`)
+      : yield* giveUp(call, fiber, failure, "body", "the body cannot be sent again")
+  }
   return yield* waitAndRetry(call, fiber, failure)
 })
 
@@ -162,29 +173,43 @@ const waitAndRetry = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyF
   const now = nowOf(fiber)
   const hint = failure.hintMillis ?? 0
   if (hint > call.policy.hintCapMillis)
-    return yield* giveUp(call, fiber, failure, `asked to wait ${CallLog.inWords(hint)}, longer than the hint cap`)
+    return yield* giveUp(
+      call,
+      fiber,
+      failure,
+      "hint",
+      `asked to wait ${CallLog.inWords(hint)}, longer than the hint cap`
+    )
   const delay = yield* delayOf(call, failure, now)
-  if (delay === undefined) return yield* giveUp(call, fiber, failure, "the schedule has ended")
+  if (delay === undefined) return yield* giveUp(call, fiber, failure, "schedule", "the schedule has ended")
   if (now + delay >= call.deadlineAt)
-    return yield* giveUp(call, fiber, failure, `a wait of ${CallLog.inWords(delay)} does not fit the deadline`)
+    return yield* giveUp(
+      call,
+      fiber,
+      failure,
+      "deadline",
+      `a wait of ${CallLog.inWords(delay)} does not fit the deadline`
+    )
   const until = call.maybeDone ? keyUntil(call) : undefined
   if (until !== undefined && now + delay >= until) {
+    CallLog.retryDenied(call, fiber, "key")
     const why = `outcome unknown, the key expires within ${CallLog.inWords(delay)}`
     return yield* end(call, fiber, failure, CallErrors.unknown(call, failure, now), why)
   }
   const open = call.lane.breaker.peek(call, fiber, now)
-  if (open > delay) return yield* giveUp(call, fiber, failure, `the circuit is open for ${CallLog.inWords(open)}`)
+  if (open > delay)
+    return yield* giveUp(call, fiber, failure, "circuit", `the circuit is open for ${CallLog.inWords(open)}`)
   const throttled = failure.reason._tag === "RateLimited"
   const paid = call.connection.retries.withdraw(throttled, call.lane.breaker.isClosed, now)
   if (paid === undefined) {
     if (isFatalReason(failure.reason)) return yield* Effect.die(new Error("a fatal failure is never retried"))
+    CallLog.retryDenied(call, fiber, "budget")
     const error = CallErrors.retryable(call, failure, CallErrors.spent(failure.reason), now, keyUntil(call))
     return yield* end(call, fiber, failure, error, "giving up: the retry budget is spent")
   }
   call.retryPaid = paid
-  yield* CallLog.failed(call, fiber, now, failure, `trying again in ${CallLog.inWords(delay)}`)
+  yield* CallLog.failed(call, fiber, call.now, failure, `trying again in ${CallLog.inWords(delay)}`)
   CallLog.waited(call, fiber, "backoff", delay)
-  call.connection.metrics(call.operation).observe(Telemetry.waits, fiber.context, { for: "backoff" }, delay / 1000)
   yield* Effect.sleep(Duration.millis(delay))
   return anotherAttempt
 })

@@ -4,7 +4,6 @@
 // Schemas of a declaration may fail with anything until it is told apart here.
 // @effect-diagnostics anyUnknownInErrorContext:off
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
@@ -18,12 +17,13 @@ import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
 import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
 import { HttpApi, HttpApiClient } from "../vocabulary/Platform.ts"
-import type { FatalError, OutcomeUnknown } from "../vocabulary/ProviderError.ts"
+import type { FatalError, OutcomeUnknown, ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import type { Connection } from "./Connection.ts"
+import * as Pipeline from "./Pipeline.ts"
 import { RunningCall, defects, nowOf, step } from "./RunningCall.ts"
 
 type Decode = (response: BufferedResponse) => Effect.Effect<unknown, unknown>
@@ -183,20 +183,18 @@ const encodeFailed = (
   return invalid(connection, operation, issue.path === "" ? "request" : issue.path, `must be ${issue.expected}`)
 }
 
-/** Refuses input for which no call was begun. */
+/** A call that is refused before it begins, and seen like any other: it has an id, a span, a count and a line. */
 const invalid = (
   connection: Connection,
   operation: Operation,
   field: string,
   detail: string
-): Effect.Effect<never, FatalError> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const call = new RunningCall({ kind: idle, connection, operation })
-    call.startedAt = now
-    call.correlationId = "none"
-    const reason = new InvalidRequest({ field, detail })
-    return Effect.fail(CallErrors.fatal(call, refusal(reason), reason, now))
-  })
+): Effect.Effect<never, ProviderError> =>
+  Effect.suspend(() =>
+    Pipeline.run<never>(
+      new RunningCall({ kind: idle, connection, operation, problem: new InvalidRequest({ field, detail }) })
+    )
+  )
 
 /** The parameter that would walk up the path; encoding does not mend a dot segment. */
 const dotSegment = (request: unknown): string | undefined => {

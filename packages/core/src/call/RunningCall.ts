@@ -17,6 +17,7 @@ import type { SlotHolder } from "../policy/Bulkhead.ts"
 import type { KeyCell } from "../policy/Idempotency.ts"
 import type { Credential } from "../store/CredentialSource.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
+import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
 import type { Admitted } from "./Breaker.ts"
 import type { Connection, Lane } from "./Connection.ts"
@@ -43,6 +44,8 @@ export class RunningCall implements SlotHolder, Admitted {
   /** What an attempt runs: an HTTP client, or the protected effect. */
   readonly client: HttpClient.HttpClient | undefined
   readonly effect: Effect.Effect<unknown, unknown> | undefined
+  /** Why the call must not begin, where that was found before it was one: its input could not be encoded. */
+  readonly problem: FatalReason | undefined
   policy: ResolvedPolicy
 
   lane: Lane
@@ -93,6 +96,7 @@ export class RunningCall implements SlotHolder, Admitted {
     readonly request?: HttpClientRequest.HttpClientRequest | undefined
     readonly client?: HttpClient.HttpClient | undefined
     readonly effect?: Effect.Effect<unknown, unknown> | undefined
+    readonly problem?: FatalReason | undefined
   }) {
     this.kind = options.kind
     this.connection = options.connection
@@ -100,6 +104,7 @@ export class RunningCall implements SlotHolder, Admitted {
     this.request = options.request
     this.client = options.client
     this.effect = options.effect
+    this.problem = options.problem
     this.policy = options.operation.policy
     this.lane = options.connection.calls
   }

@@ -116,12 +116,18 @@ export const toProblem = (error: ProviderError): ProblemDetails.ProblemDetails =
   return wait === undefined ? problem : { ...problem, retryAfter: Math.ceil(Duration.toSeconds(wait)) }
 }
 
+/** A status that says by itself that something failed. */
+const isFailure = (status: number): boolean => status < 200 || status > 299
+
 /**
- * The error code of a log line: a closed list that alerts can name (OBS-1). `HTTP_<status>` for an answer, `ETIMEDOUT` and `ECONN` for the wire,
- * the reason's own name in capitals for a refusal of ours. @category encoding @since 0.1.0
+ * The error code of a log line: a closed list that alerts can name (OBS-1). `HTTP_<status>` for an answer that says that it failed, `ETIMEDOUT` and `ECONN` for the wire,
+ * `RESPONSE_INVALID` for drift, `RESPONSE_UNREADABLE` for a success that is not the JSON it should be, the reason's own name in capitals for a refusal of ours.
+ * @category encoding @since 0.1.0
  */
 export const errorCode = (reason: RetryableReason | FatalReason): string => {
-  if ("status" in reason && Predicate.isNumber(reason.status)) return `HTTP_${reason.status}`
+  if (reason._tag === "ResponseInvalid") return "RESPONSE_INVALID"
+  if ("status" in reason && Predicate.isNumber(reason.status) && isFailure(reason.status))
+    return `HTTP_${reason.status}`
   switch (reason._tag) {
     case "Timeout":
       return "ETIMEDOUT"
@@ -129,6 +135,8 @@ export const errorCode = (reason: RetryableReason | FatalReason): string => {
       return "ECONN"
     case "RetriesSpent":
       return errorCode(reason.last)
+    case "Unavailable":
+      return reason.problem === "not JSON" || reason.problem === "empty body" ? "RESPONSE_UNREADABLE" : "UNAVAILABLE"
     default:
       return reason._tag.replaceAll(/(?<=[a-z])(?=[A-Z])/gu, "_").toUpperCase()
   }

@@ -1,18 +1,22 @@
 /**
- * The names under which a call is seen: one field of the log line, one attribute of the span, one label of the metric for each fact (OBS-1 to OBS-3).
- * Names with a dot that OpenTelemetry defines are its own (semantic conventions 1.44); the rest begin with `breakwater`. @since 0.1.0
+ * The names under which a call is seen: fields of log lines, attributes and events of spans, metrics and their labels (OBS-1 to OBS-3). `docs/telemetry.md` has a row
+ * for each, and a test holds the two together. What OpenTelemetry defines has its name there (semantic conventions 1.44,
+ * https://opentelemetry.io/docs/specs/semconv/http/, read 2026-11-21); everything else begins with `breakwater.`. @since 0.1.0
  */
 import * as Metric from "effect/Metric"
 
-/** Attributes of spans. @category constants @since 0.1.0 */
+/** Attributes of spans, and labels of metrics. @category constants @since 0.1.0 */
 export const attribute = {
   provider: "breakwater.provider",
   operation: "breakwater.operation",
   connection: "breakwater.connection",
   environment: "breakwater.environment",
   correlationId: "breakwater.correlation_id",
+  attempt: "breakwater.attempt",
   attempts: "breakwater.attempts",
   outcome: "breakwater.outcome",
+  reason: "breakwater.reason",
+  waitFor: "breakwater.wait.for",
   method: "http.request.method",
   template: "url.template",
   address: "server.address",
@@ -23,59 +27,160 @@ export const attribute = {
   errorType: "error.type"
 } as const
 
-/** Upper bounds in seconds, as OpenTelemetry recommends for `http.client.request.duration`. */
-const boundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+/** Fields of log lines. @category constants @since 0.1.0 */
+export const field = {
+  service: "service",
+  provider: "third_party",
+  method: "method",
+  endpoint: "endpoint",
+  operation: "operation",
+  traceId: "trace_id",
+  correlationId: "correlation_id",
+  attempt: "attempt",
+  status: "http_status",
+  requestId: "request_id",
+  duration: "duration_ms",
+  errorCode: "error_code",
+  errorMessage: "error_message",
+  errorCause: "error_cause",
+  event: "event"
+} as const
 
-/** Calls that ended, by provider, operation, environment and outcome. @category metrics @since 0.1.0 */
-export const calls = Metric.counter("breakwater.call.count", {
-  description: "Calls that ended, by outcome",
-  incremental: true
-})
+/** What a call may come to. @category constants @since 0.1.0 */
+export const outcomes = [
+  "ok",
+  "declared",
+  "retryable",
+  "fatal",
+  "unknown",
+  "refused",
+  "handed on",
+  "interrupted",
+  "defect"
+] as const
 
-/** Seconds from the start of a call to its end, by provider, operation, environment and outcome. @category metrics @since 0.1.0 */
-export const callDuration = Metric.histogram("breakwater.call.duration", {
-  description: "Seconds a call took, with its waits",
-  boundaries
-})
+/** @category models @since 0.1.0 */
+export type Outcome = (typeof outcomes)[number]
 
-/** Seconds an attempt was on the wire, by provider, operation, environment and status class. @category metrics @since 0.1.0 */
-export const attemptDuration = Metric.histogram("http.client.request.duration", {
-  description: "Seconds an attempt was on the wire",
-  boundaries
-})
+/** What a call may wait for. @category constants @since 0.1.0 */
+export const waitsFor = ["credential", "rate", "slot", "backoff"] as const
+
+/** @category models @since 0.1.0 */
+export type WaitFor = (typeof waitsFor)[number]
+
+/** Why no further attempt follows one that may be tried again. @category constants @since 0.1.0 */
+export const denials = [
+  "attempts",
+  "safety",
+  "body",
+  "hint",
+  "schedule",
+  "deadline",
+  "key",
+  "circuit",
+  "budget",
+  "credential"
+] as const
+
+/** @category models @since 0.1.0 */
+export type Denial = (typeof denials)[number]
+
+/** What a refresh of a credential came to. @category constants @since 0.1.0 */
+export const refreshed = ["newer", "nothing newer", "revoked", "failed"] as const
+
+/** @category models @since 0.1.0 */
+export type Refreshed = (typeof refreshed)[number]
+
+/** Events of the span of a call. Each kind of wait has one of its own. @category constants @since 0.1.0 */
+export const event = {
+  wait: "breakwater.wait",
+  refusal: "breakwater.refusal",
+  denial: "breakwater.retry.denied"
+} as const
+
+type Labels = Readonly<Record<string, string>>
+type Made = Metric.Metric<number, unknown>
+
+/** How each metric is made again with its labels in it. */
+const makers = new WeakMap<object, (labels: Labels) => Made>()
+
+const prometheusNames = new Map<string, string>()
+
+const bindable = <M extends Made>(suffix: string, make: (labels: Labels) => M): M => {
+  const metric = make({})
+  makers.set(metric, make)
+  prometheusNames.set(metric.id, metric.id.replaceAll(".", "_") + suffix)
+  return metric
+}
+
+/** The unit stands in the label `unit`, which is where Effect's exporters take it from. */
+const counter = (id: string, unit: string, description: string) =>
+  bindable("_total", (labels) =>
+    Metric.counter(id, { description, incremental: true, attributes: { ...labels, unit } })
+  )
+
+/** Upper bounds in seconds, as OpenTelemetry recommends for `http.client.request.duration`. @category constants @since 0.1.0 */
+export const boundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+
+const seconds = (id: string, description: string) =>
+  bindable("_seconds", (labels) =>
+    Metric.histogram(id, { description, boundaries, attributes: { ...labels, unit: "s" } })
+  )
+
+/**
+ * The metric with these labels in it. An update of one looks up one key; through `Metric.withAttributes` it writes the key anew whenever another series of the
+ * same metric was updated in between, which costs 1 µs. @category combinators @since 0.1.0
+ */
+export const bind = (metric: Made, labels: Labels): Made =>
+  makers.get(metric)?.(labels) ?? Metric.withAttributes(metric, labels)
+
+/** Calls that ended, by outcome. @category metrics @since 0.1.0 */
+export const calls = counter("breakwater.call.count", "{call}", "Calls that ended, by outcome")
+
+/** Seconds from the start of a call to its end, by outcome. @category metrics @since 0.1.0 */
+export const callDuration = seconds("breakwater.call.duration", "Duration of calls, with their waits")
+
+/** Seconds an attempt over HTTP was on the wire, by status and error. @category metrics @since 0.1.0 */
+export const requestDuration = seconds("http.client.request.duration", "Duration of HTTP client requests.")
+
+/** Seconds an attempt took that is not HTTP, by error. @category metrics @since 0.1.0 */
+export const attemptDuration = seconds("breakwater.attempt.duration", "Duration of attempts that are not HTTP")
 
 /** Attempts after the first. @category metrics @since 0.1.0 */
-export const retries = Metric.counter("breakwater.retry.count", {
-  description: "Attempts after the first",
-  incremental: true
-})
+export const retries = counter("breakwater.retry.count", "{attempt}", "Attempts after the first")
 
-/** Calls refused before anything was sent, by reason. @category metrics @since 0.1.0 */
-export const refusals = Metric.counter("breakwater.refusal.count", {
-  description: "Calls refused before anything was sent",
-  incremental: true
-})
+/** Attempts that did not follow one that may be tried again, by reason. @category metrics @since 0.1.0 */
+export const retriesDenied = counter("breakwater.retry.denied", "{attempt}", "Retries that were not made, by reason")
 
-/** Seconds waited for something of ours, by what for: `credential`, `rate`, `slot`, `backoff`. @category metrics @since 0.1.0 */
-export const waits = Metric.histogram("breakwater.wait.duration", {
-  description: "Seconds waited before an attempt",
-  boundaries
-})
+/** Attempts that a policy of ours refused before they were sent, by reason. @category metrics @since 0.1.0 */
+export const refusals = counter("breakwater.refusal.count", "{attempt}", "Attempts refused before they were sent")
+
+/** Seconds waited for something of ours, by what for. @category metrics @since 0.1.0 */
+export const waits = seconds("breakwater.wait.duration", "Duration of waits before an attempt")
+
+/** Refreshes of a credential after a 401, by what came of them. @category metrics @since 0.1.0 */
+export const refreshes = counter(
+  "breakwater.credential.refreshes",
+  "{refresh}",
+  "Refreshes of a credential after a 401"
+)
 
 /** How often a circuit opened, by level: `origin` or `connection`. @category metrics @since 0.1.0 */
-export const openings = Metric.counter("breakwater.breaker.openings", {
-  description: "How often a circuit opened",
-  incremental: true
-})
+export const openings = counter("breakwater.breaker.openings", "{opening}", "How often a circuit opened")
 
 /** How often a circuit came into a state, by level and state. @category metrics @since 0.1.0 */
-export const transitions = Metric.counter("breakwater.breaker.transitions", {
-  description: "How often a circuit came into a state",
-  incremental: true
-})
+export const transitions = counter(
+  "breakwater.breaker.transitions",
+  "{transition}",
+  "How often a circuit came into a state"
+)
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
-export const abandoned = Metric.counter("breakwater.call.abandoned", {
-  description: "Writes interrupted while under way",
-  incremental: true
-})
+export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")
+
+/**
+ * The name of a metric of ours in Prometheus, as OpenTelemetry's own exporters write it: the unit and `_total` at its end
+ * (https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/, read 2026-11-21). For `PrometheusMetrics.format({ metricNameMapper })`, so that
+ * a dashboard reads the same names whichever way they come. Other names stay as they are. @category encoding @since 0.1.0
+ */
+export const prometheusName = (name: string): string => prometheusNames.get(name) ?? name

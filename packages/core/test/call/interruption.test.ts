@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type CallPolicy, Health, Idempotency, Telemetry } from "@breakwater/core"
-import { Effect, Fiber, Metric } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as Acme from "../support/Acme.ts"
 import { Census } from "../support/Census.ts"
 import * as Credentials from "../support/Credentials.ts"
 import * as Fake from "../support/FakeTransport.ts"
 import { decides } from "../support/Health.ts"
+import { valueOf } from "../support/Metrics.ts"
 import { inScenario, LogBook, run } from "../support/Scenario.ts"
 
 const order = { id: "o1", amount: 100 }
@@ -133,11 +134,7 @@ const unbreakable = { consecutiveFailures: 10_000, window: 10_000, minimumCalls:
 const idle = { inFlight: 0, waiting: 0 }
 
 describe("1,000 random interruptions (DESIGN §4)", () => {
-  const abandoned = (operation: string) =>
-    Effect.map(
-      Metric.value(Metric.withAttributes(Telemetry.abandoned, { provider: "acme", operation, environment: "sandbox" })),
-      ({ count }) => count
-    )
+  const abandoned = (operation: string) => Effect.map(valueOf(Telemetry.abandoned, operation), ({ count }) => count)
 
   it.effect("of 400 calls that wait for slots: no slot, timer or fiber is left, every exchange was cut", () => {
     const book = new LogBook()

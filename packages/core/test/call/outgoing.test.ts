@@ -149,16 +149,17 @@ describe("input that does not fit its schema", () => {
     )
   )
 
-  it.effect("is refused at once, before there is a call: no attempt, no time, no correlation id", () =>
+  it.effect("is refused at once, before there is a call: no attempt, no time", () =>
     inScenario(
       Effect.gen(function* () {
         yield* TestClock.setTime(1_000_000)
         const acme = yield* Acme.connect(Fake.make([]))
-        const error = yield* errorOf(acme.orders.replace({ params: { id: "o1" }, payload: { amount: 0.5 } }))
+        const replace = acme.orders.replace({ params: { id: "o1" }, payload: { amount: 0.5 } })
+        const error = yield* errorOf(replace.pipe(Call.withCorrelationId("c-1")))
 
         assert.deepStrictEqual(
           [error._tag, error.attempts, Duration.toMillis(error.elapsed), error.correlationId],
-          ["FatalError", 0, 0, "none"]
+          ["FatalError", 0, 0, "c-1"]
         )
       })
     )

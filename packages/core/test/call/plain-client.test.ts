@@ -245,8 +245,10 @@ describe("Call.layer", () => {
     inScenario(
       Effect.gen(function* () {
         yield* send(HttpClientRequest.get(url), [Fake.empty(404)])
-        const labels = { provider: "plain", operation: "plain.GET" }
-        const of = (outcome: string) => Metric.value(Metric.withAttributes(Telemetry.calls, { ...labels, outcome }))
+        const { attribute } = Telemetry
+        const labels = { [attribute.provider]: "plain", [attribute.operation]: "plain.GET" }
+        const of = (outcome: string) =>
+          Metric.value(Metric.withAttributes(Telemetry.calls, { ...labels, [attribute.outcome]: outcome }))
 
         assert.strictEqual((yield* of("handed on")).count, 1)
         assert.strictEqual((yield* of("ok")).count, 0)

@@ -363,7 +363,6 @@ describe("Call.protect", () => {
           fields: {
             service: "shop",
             third_party: "sdk",
-            method: "",
             endpoint: "sdk.send",
             operation: "sdk.send",
             correlation_id: "c-1",
@@ -410,7 +409,7 @@ describe("Call.protect", () => {
                 "breakwater.outcome": "ok"
               }
             },
-            { name: "attempt", parent: "sdk.send", attributes: { "http.request.resend_count": 0 } },
+            { name: "attempt", parent: "sdk.send", attributes: { "breakwater.attempt": 1 } },
             { name: "inner", parent: "attempt", attributes: {} }
           ]
         )

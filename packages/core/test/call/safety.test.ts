@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Call, Idempotency } from "@breakwater/core"
-import { Effect, Fiber, Metric, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Telemetry from "@breakwater/core/Telemetry"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
+import { valueOf } from "../support/Metrics.ts"
 import { inScenario, LogBook, outcome, run } from "../support/Scenario.ts"
 
 const order = { id: "o1", amount: 100 }
@@ -247,8 +248,7 @@ describe("the caller's interruption of an attempt in flight", () => {
         yield* TestClock.adjust("1 second")
         yield* Fiber.interrupt(fiber)
         const name = kind === "keyed" ? "create" : "capture"
-        const labels = { provider: "acme", operation: `acme.orders.${name}`, environment: "sandbox" }
-        const { count } = yield* Metric.value(Metric.withAttributes(Telemetry.abandoned, labels))
+        const { count } = yield* valueOf(Telemetry.abandoned, `acme.orders.${name}`)
 
         assert.strictEqual(outcome(yield* Fiber.await(fiber)), "interrupted")
         assert.deepStrictEqual([transport.open(), transport.cut()], [0, 1])

@@ -221,7 +221,7 @@ describe("Health.snapshot (OBS-5)", () => {
         assert.deepStrictEqual((yield* Health.snapshot).connections[0]?.lastFailure, {
           at: "1970-01-01T00:00:00.000Z",
           operation: "acme.orders.get",
-          code: "HTTP_200",
+          code: "RESPONSE_INVALID",
           message: "invalid response (200): amount: expected a value"
         })
       })

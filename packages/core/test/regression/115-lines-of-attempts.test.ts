@@ -53,7 +53,7 @@ describe("the line of an attempt (OBS-1)", () => {
           fields: {
             ...common,
             http_status: 200,
-            error_code: "HTTP_200",
+            error_code: "RESPONSE_INVALID",
             error_message: "invalid response (200): amount: expected a value"
           }
         }

@@ -1,15 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Metric } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as Call from "@breakwater/core/Call"
 import * as Idempotency from "@breakwater/core/Idempotency"
 import * as Telemetry from "@breakwater/core/Telemetry"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
+import { valueOf } from "../support/Metrics.ts"
 import { inScenario, LogBook } from "../support/Scenario.ts"
 
-const labels = { provider: "acme", operation: "acme.orders.create", environment: "sandbox" }
-const abandoned = Metric.value(Metric.withAttributes(Telemetry.abandoned, labels))
+const abandoned = valueOf(Telemetry.abandoned, "acme.orders.create")
 
 const interruptedAfter = (step: Fake.Step) => {
   const book = new LogBook()
