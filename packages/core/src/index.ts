@@ -4,6 +4,7 @@
 export * as Auth from "./definition/Auth.ts"
 export * as Call from "./call/Call.ts"
 export * as CallPolicy from "./definition/CallPolicy.ts"
+export * as Circuits from "./operate/Circuits.ts"
 export * as Client from "./call/Client.ts"
 export * as CredentialSource from "./store/CredentialSource.ts"
 export * as ErrorTable from "./definition/ErrorTable.ts"

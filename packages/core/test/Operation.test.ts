@@ -111,7 +111,7 @@ describe("Operation.ofApi", () => {
   })
 
   it("puts an operation's policy over the provider's", () => {
-    const slow = get.pipe(Operation.policy({ deadline: "2 minutes", breaker: { window: 50 } }))
+    const slow = get.pipe(Operation.policy({ deadline: "2 minutes", bulkhead: { queueTimeout: "1 second" } }))
     const found = operations(HttpApi.make("acme").add(HttpApiGroup.make("things").add(slow, create)), {
       attempts: 2,
       deadline: "1 minute",
@@ -120,7 +120,12 @@ describe("Operation.ofApi", () => {
 
     assert.deepStrictEqual(
       found.get("things.get")?.policy,
-      resolved({ attempts: 2, deadline: "2 minutes", breaker: { window: 50, minimumCalls: 5 } })
+      resolved({
+        attempts: 2,
+        deadline: "2 minutes",
+        breaker: { minimumCalls: 5 },
+        bulkhead: { queueTimeout: "1 second" }
+      })
     )
     assert.deepStrictEqual(
       found.get("things.create")?.policy,

@@ -56,7 +56,9 @@ export const DeclaresOutage = Context.Reference<boolean>("@breakwater/core/Opera
 
 type Annotated = { annotate<I, S>(key: Context.Key<I, S>, value: S): unknown }
 
-/** Overrides the provider's policy for an endpoint or a group; an endpoint's goes over its group's, field by field. @category combinators @since 0.1.0 */
+/**
+ * Overrides the provider's policy for an endpoint or a group; an endpoint's goes over its group's, field by field. What all operations of a connection share cannot be one operation's:
+ * `breaker`, and `concurrency` and `queue` of `bulkhead`, are refused when the layer is built. @category combinators @since 0.1.0 */
 export const policy =
   (override: CallPolicy) =>
   <T extends Annotated>(target: T): T =>
@@ -143,6 +145,16 @@ const endpointsIn = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
   return known
 }
 
+/** The first field of an override that would have no effect, since all operations of a connection share it. */
+const sharedField = ({ breaker, bulkhead }: CallPolicy): string | undefined => {
+  if (breaker !== undefined) return "breaker"
+  if (bulkhead?.concurrency !== undefined) return "bulkhead.concurrency"
+  return bulkhead?.queue === undefined ? undefined : "bulkhead.queue"
+}
+
+const shared =
+  "is shared by all operations of a connection: set it in the provider's policy or the layer's, not in an operation's"
+
 /** Everything that the declaration of a provider says about its operations, by `group.endpoint`, or the first rule it breaks. @category constructors @since 0.1.0 */
 export const ofApi = (
   provider: string,
@@ -161,6 +173,8 @@ export const ofApi = (
         })
       )
     }
+    const field = overrides.map(sharedField).find((found) => found !== undefined)
+    if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
     const resolved = PolicyRules.resolve(name, written)
     if (Result.isFailure(resolved)) return Result.fail(resolved.failure)

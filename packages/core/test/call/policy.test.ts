@@ -178,6 +178,28 @@ describe("a declaration that contradicts itself", () => {
     )
   )
 
+  it.effect.each([
+    [{ breaker: { window: 50 } }, "breaker"],
+    [{ bulkhead: { concurrency: 2 } }, "bulkhead.concurrency"],
+    [{ bulkhead: { queue: 2 } }, "bulkhead.queue"]
+  ] as const)("in what all operations share is refused: %j of one of them would hold for none", ([policy, field]) =>
+    inScenario(
+      Effect.gen(function* () {
+        const endpoint = HttpApiEndpoint.get("list", "/things", { success: Schema.String })
+        const ofEndpoint = yield* errorOf(built(declaring(endpoint.pipe(Operation.policy(policy)))))
+        const group = HttpApiGroup.make("things").add(endpoint).pipe(Operation.policy(policy))
+        const ofGroup = yield* errorOf(built({ ...declaring(endpoint), api: HttpApi.make("single").add(group) }))
+
+        assert.strictEqual(
+          ofEndpoint.message,
+          `policy of single.things.list: ${field} is shared by all operations of a connection: set it in the provider's policy or the layer's, not in an operation's`
+        )
+        assert.strictEqual(ofGroup.message, ofEndpoint.message)
+        yield* built({ ...declaring(endpoint), policy })
+      })
+    )
+  )
+
   class Busy extends Schema.TaggedError<Busy>("test/Busy")("Busy", {}, { httpApiStatus: 503 }) {}
   class Plain extends Schema.TaggedError<Plain>("test/Plain")("Plain", {}) {}
   const failing = (status: number) =>
