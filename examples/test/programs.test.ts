@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { vi } from "vitest"
@@ -54,6 +55,28 @@ describe("03-your-own-provider (TEST-2)", () => {
         (fault) => `${fault}: 1 payout`
       )
     )
+  })
+})
+
+describe("04-incidents (OBS-1, OBS-2)", () => {
+  it("prints the same each time, and docs/incident.md has it", async () => {
+    const [{ code, stdout }, again] = [
+      await run("04-incidents.ts", "circuit-open"),
+      await run("04-incidents.ts", "circuit-open")
+    ]
+    const document = readFileSync(join(import.meta.dirname, "../../docs/incident.md"), "utf8")
+
+    assert.strictEqual(code, 0)
+    assert.strictEqual(again.stdout, stdout)
+    assert.include(document, stdout)
+  })
+
+  it("says which incidents there are, and ends with 2", async () => {
+    assert.deepStrictEqual(await run("04-incidents.ts", "flood"), {
+      code: 2,
+      stderr: "incidents: name one of circuit-open, rate-limit, outcome-unknown, key-rotated\n",
+      stdout: ""
+    })
   })
 })
 

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Circuit, Transition } from "../policy/Circuit.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { attribute, field } from "../vocabulary/Telemetry.ts"
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
@@ -22,13 +23,13 @@ const line = (call: RunningCall, text: string, names: ReadonlyArray<string>): Ef
   const message = `${provider}: circuit of ${names.join(" and ")} ${text}`
   const isOpening = text.startsWith("opened")
   return Effect.annotateLogs(isOpening ? Effect.logWarning(message) : Effect.logInfo(message), {
-    service: service ?? "unnamed",
-    third_party: provider,
-    connection: id,
-    ...(origin === undefined ? {} : { origin }),
-    operation: call.operation.name,
-    correlation_id: call.correlationId,
-    event: isOpening ? "circuit opened" : "circuit closed"
+    [field.service]: service ?? "unnamed",
+    [field.provider]: provider,
+    [field.connection]: id,
+    ...(origin === undefined ? {} : { [field.origin]: origin }),
+    [field.operation]: call.operation.name,
+    [field.correlationId]: call.correlationId,
+    [field.event]: isOpening ? "circuit opened" : "circuit closed"
   })
 }
 
@@ -41,9 +42,9 @@ export const report = (call: RunningCall, fiber: AnyFiber): Effect.Effect<void> 
   const lines = new Map<string, Array<string>>()
   const tell = (circuit: Circuit, level: "origin" | "connection", name: string): void => {
     for (const transition of circuit.takeChanges()) {
-      const labels = { level, state: transition.to }
-      metrics.observe(Telemetry.transitions, fiber.context, labels)
-      if (transition.to === "open") metrics.observe(Telemetry.openings, fiber.context, { level })
+      const ofLevel = { [attribute.circuitLevel]: level }
+      metrics.observe(Telemetry.transitions, fiber.context, { ...ofLevel, [attribute.circuitState]: transition.to })
+      if (transition.to === "open") metrics.observe(Telemetry.openings, fiber.context, ofLevel)
       const text = textOf(transition)
       if (text !== undefined) lines.set(text, [...(lines.get(text) ?? []), name])
     }

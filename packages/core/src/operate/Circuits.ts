@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { CircuitControl, NamedCircuit } from "../store/Connections.ts"
 import { Connections } from "../store/Connections.ts"
+import { field } from "../vocabulary/Telemetry.ts"
 
 /**
  * Which circuits are meant. A `provider` alone: those of all its open connections and of their origins. With `connection`: the one of that connection. An `origin`: the one
@@ -45,10 +46,10 @@ const each = Effect.fnUntraced(function* (
         `circuit of ${nameOf(named)} ${done} by ${target.by}: it was ${before}, and is ${circuit.state}`
       ),
       {
-        third_party: named.provider,
-        ...(named.level === "connection" ? { connection: named.connection } : {}),
-        ...(named.origin === undefined ? {} : { origin: named.origin }),
-        event: `circuit ${done}`
+        [field.provider]: named.provider,
+        ...(named.level === "connection" ? { [field.connection]: named.connection } : {}),
+        ...(named.origin === undefined ? {} : { [field.origin]: named.origin }),
+        [field.event]: `circuit ${done}`
       }
     )
   }
