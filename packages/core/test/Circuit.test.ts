@@ -501,6 +501,17 @@ describe("Circuit with a time window", () => {
   })
 })
 
+describe("Circuit on a clock that goes back", () => {
+  it("counts what comes in the newest tenth of its time", () => {
+    const circuit = new Circuit({ ...options, timeWindowMillis: 1000, minimumCalls: 100 })
+
+    for (const now of [950, 350, 950]) attempt(circuit, "success", now)
+
+    assert.deepStrictEqual([circuit.snapshot(950).calls, circuit.snapshot(1899).calls], [3, 3])
+    assert.strictEqual(circuit.snapshot(1900).calls, 0)
+  })
+})
+
 describe("Circuit and slow calls", () => {
   const timing = (overrides: Partial<CircuitOptions> = {}) =>
     new Circuit({ ...options, consecutiveFailures: 100, failureRate: 1, slowAfterMillis: 50, ...overrides })
@@ -582,6 +593,57 @@ describe("Circuit and slow calls", () => {
 
     assert.notStrictEqual(later, 0)
     assert.deepStrictEqual([watched, ended.slow, ended.calls, circuit.snapshot(111).slow], [1024, 1100, 1100, 1101])
+  })
+
+  it("does not take those for its own that it did not watch", () => {
+    const circuit = timing({ window: 5000, minimumCalls: 5000 })
+    const end = (from: number, to: number) => {
+      for (let ticket = from; ticket <= to; ticket++) circuit.settle(ticket, "ignored", 55, middle)
+    }
+    circuit.admit(0)
+    for (let n = 0; n < 1073; n++) circuit.admit(40)
+    circuit.notice(51, middle)
+    end(2, 100)
+    circuit.notice(55, middle)
+    circuit.admit(55)
+    end(101, 1024)
+    circuit.notice(60, middle)
+
+    // The first one is slow; the one of 55 is not yet.
+    assert.strictEqual(circuit.snapshot(60).slow, 1)
+    circuit.notice(106, middle)
+    assert.strictEqual(circuit.snapshot(106).slow, 2)
+  })
+
+  it("adds that a slow one failed to the call it was, as long as that counts", () => {
+    const counted = timing({ timeWindowMillis: 1000, minimumCalls: 100 })
+    const gone = timing({ timeWindowMillis: 1000, minimumCalls: 100 })
+    for (const circuit of [counted, gone]) {
+      const ticket = circuit.admit(0)
+      circuit.notice(60, middle)
+      const now = circuit === counted ? 999 : 1000
+      took(circuit, 10, now)
+      circuit.settle(ticket, "failure", now, middle, { startedAt: 0 })
+    }
+
+    const { calls, failures } = counted.snapshot(999)
+    assert.deepStrictEqual([calls, failures], [2, 1])
+    assert.deepStrictEqual([gone.snapshot(1000).calls, gone.snapshot(1000).failures], [1, 0])
+  })
+
+  it("keeps a slow one in another window, where no other call is taken for it", () => {
+    const circuit = timing({ window: 5, minimumCalls: 5 })
+    took(circuit, 10, 10)
+    const ticket = circuit.admit(10)
+    circuit.notice(61, middle)
+    took(circuit, 10, 61)
+    took(circuit, 10, 61)
+
+    circuit.configure({ ...options, consecutiveFailures: 100, slowAfterMillis: 50, window: 3, minimumCalls: 5 }, 61)
+    circuit.settle(ticket, "failure", 70, middle, { startedAt: 10 })
+
+    const { calls, failures, slow } = circuit.snapshot(70)
+    assert.deepStrictEqual({ calls, failures, slow }, { calls: 3, failures: 0, slow: 1 })
   })
 
   it("opens again when a probe was slow", () => {

@@ -213,7 +213,6 @@ export class Circuit implements CircuitControl {
     this.inRow = failed ? this.inRow + 1 : 0
     if (place === undefined) this.window.push(failed, slow, now)
     else if (failed) this.window.fail(place, now)
-    if (!failed && !slow) return
     const why = (failed ? this.failing() : undefined) ?? (slow ? this.slowness() : undefined)
     if (why !== undefined) this.trip(why, now, random, ending.hintMillis ?? 0)
   }
@@ -251,7 +250,7 @@ export class Circuit implements CircuitControl {
     if (this.state === "disabled") return
     const { maxOpenMillis, openMillis } = this.options
     const drawn = random()
-    const length = Math.min(maxOpenMillis, openMillis * 2 ** Math.min(this.openTimes, 30)) * (0.8 + 0.4 * drawn)
+    const length = Math.min(maxOpenMillis, openMillis * 2 ** this.openTimes) * (0.8 + 0.4 * drawn)
     const wait = Math.max(Math.min(maxOpenMillis, length), hintMillis * (1 + hintJitter * drawn))
     this.openTimes++
     this.openings++

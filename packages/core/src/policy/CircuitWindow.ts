@@ -10,7 +10,7 @@ export interface CircuitWindow {
   readonly slow: number
   /** Counts a call. Returns its place, for `fail`. */
   readonly push: (failed: boolean, slow: boolean, now: number) => number
-  /** The call at this place failed, as it turns out. Does nothing when it has left the window. */
+  /** The call at this place failed, as it turns out: told once. Does nothing when it has left the window. */
   readonly fail: (place: number, now: number) => void
   /** Counts many calls of one instant, of which so many failed and so many were slow. */
   readonly add: (calls: number, failures: number, slow: number, now: number) => void
@@ -71,9 +71,8 @@ class CountWindow implements CircuitWindow {
   fail(place: number, now: number): void {
     this.evict(now)
     const slot = place % this.size
-    const bits = this.bits[slot] ?? 0
-    if (place < this.next - this.calls || place >= this.next || (bits & failedBit) !== 0) return
-    this.bits[slot] = bits | failedBit
+    if (place < this.next - this.calls) return
+    this.bits[slot] = (this.bits[slot] ?? 0) | failedBit
     this.failures++
   }
 
