@@ -26,6 +26,7 @@ import { isProviderError } from "../vocabulary/ProviderError.ts"
 import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import { DeadlineExceeded, Timeout } from "../vocabulary/RetryableReason.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { isDirect } from "../transport/DirectClient.ts"
 import * as Admission from "./Admission.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
@@ -47,16 +48,18 @@ const refuse = (call: RunningCall, failure: AttemptFailure, now: number): Effect
   return Effect.fail(CallErrors.ending(call, failure, next, now, keyUntil(call)))
 }
 
-/** The wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
-const wire = step((call, fiber) => {
-  call.wireFiber = fiber
-  const sent = call.kind.wire(call)
-  return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
-})
+/** What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
+const forked = (sentOf: (call: RunningCall) => Effect.Effect<unknown, unknown>) =>
+  Effect.forkChild(
+    step((call, fiber) => {
+      call.wireFiber = fiber
+      const sent = sentOf(call)
+      return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
+    }),
+    { startImmediately: true }
+  )
 
-const forkWire = Effect.forkChild(wire, { startImmediately: true })
-
-const send = step((call) => {
+const start = step((call) => {
   const { now } = call
   call.attempts++
   call.tokens = 0
@@ -65,7 +68,34 @@ const send = step((call) => {
   call.expiry = undefined
   call.answer = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
-  return call.span === undefined ? forkWire : Effect.andThen(CallLog.startAttempt(call), forkWire)
+  const sent = callsBack(call) ? exchange : fiberAttempt
+  return call.span === undefined ? sent : Effect.andThen(CallLog.startAttempt(call), sent)
+})
+
+const callsBack = ({ client, kind }: RunningCall): boolean =>
+  client !== undefined && kind.exchange !== undefined && isDirect(client)
+
+/** An attempt over a transport that calls back, which keeps the attempt's time as well. */
+const exchange = step((call, fiber) =>
+  Effect.callback<unknown, unknown>((resume) => {
+    call.exchange = call.kind.exchange?.(call, fiber, (exit) => {
+      call.exchanged = exit
+      resume(exchanged)
+    })
+  })
+)
+
+const exchanged: Effect.Effect<unknown, unknown> = step((call, fiber) => {
+  const exit = call.exchanged
+  if (exit === undefined) return Effect.die(new Error("no exchange has ended"))
+  call.exchanged = undefined
+  const further = Exit.isSuccess(exit) ? call.kind.further?.(call, exit.value) : undefined
+  if (further === undefined) return concludeIn(call, fiber, exit)
+  call.exchange = undefined
+  return Effect.andThen(
+    forked(() => further),
+    answered
+  )
 })
 
 /** Sleeps until the attempt's next timeout; a byte that came meanwhile moves it. When one strikes, the wire is cut. */
@@ -94,7 +124,10 @@ const answered = step((call, fiber) => {
   return exit === undefined ? awaitWire(call, wireFiber) : concludeIn(call, fiber, exit)
 })
 
-const attempt = Effect.andThen(send, answered)
+const fiberAttempt: Effect.Effect<unknown, unknown> = Effect.andThen(
+  forked((call) => call.kind.wire(call)),
+  answered
+)
 
 const expired = (call: RunningCall, now: number): AttemptFailure => {
   const { expiry, policy } = call
@@ -140,7 +173,7 @@ const concludeIn = (
   fiber: AnyFiber,
   exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<unknown, unknown> => {
-  call.wireFiber = undefined
+  call.wireFiber = call.exchange = undefined
   if (call.expiry === undefined && isInterruptedOrDead(exit)) {
     CallLog.endUnanswered(call, fiber, exit)
     return exit
@@ -176,10 +209,10 @@ const conclude = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.
 const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
   const now = nowOf(fiber)
   call.now = now
-  if (now < call.deadlineAt && Admission.tryNow(call, now)) return attempt
+  if (now < call.deadlineAt && Admission.tryNow(call, now)) return start
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
-    return refused === undefined ? attempt : refuse(call, refused, call.now)
+    return refused === undefined ? start : refuse(call, refused, call.now)
   })
 })
 
@@ -212,7 +245,7 @@ const shown = (outcome: string, exit: Exit.Exit<unknown, unknown>): Exit.Exit<un
 const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
-  const underWay = call.wireFiber
+  const { isUnderWay } = call
   call.release(now)
   call.key?.end(outcome === "ok")
   const metrics = call.connection.metrics(call.operation)
@@ -222,22 +255,19 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   if (outcome === "refused" && reason !== undefined)
     metrics.observe(Telemetry.refusals, fiber.context, { reason: reason._tag })
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
-  if (underWay !== undefined) CallLog.endUnanswered(call, fiber, Exit.interrupt())
+  if (isUnderWay) CallLog.endUnanswered(call, fiber, Exit.interrupt())
   CallLog.endCall(call, fiber, outcome, shown(outcome, exit))
-  return outcome === "interrupted" ? abandon(call, fiber, underWay, now) : Effect.void
+  return outcome === "interrupted" ? abandon(call, fiber, now) : Effect.void
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
-const abandon = (
-  call: RunningCall,
-  fiber: AnyFiber,
-  underWay: AnyFiber | undefined,
-  now: number
-): Effect.Effect<void> => {
-  const cut = underWay === undefined ? Effect.void : Fiber.interrupt(underWay)
-  if (!isWrite(call) || (underWay === undefined && !call.maybeDone)) return cut
+const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<void> => {
+  const { isUnderWay, wireFiber } = call
+  call.exchange?.abort()
+  const cut = wireFiber === undefined ? Effect.void : Fiber.interrupt(wireFiber)
+  if (!isWrite(call) || (!isUnderWay && !call.maybeDone)) return cut
   call.connection.metrics(call.operation).observe(Telemetry.abandoned, fiber.context)
-  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now, underWay !== undefined))
+  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now, isUnderWay))
 }
 
 const finish = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
