@@ -13,10 +13,12 @@ import * as Option from "effect/Option"
 import * as CredentialUse from "../policy/CredentialUse.ts"
 import * as BodyRead from "../transport/BodyRead.ts"
 import { BufferedResponse } from "../transport/BufferedResponse.ts"
+import { isDirect } from "../transport/DirectClient.ts"
 import * as Redirect from "../transport/Redirect.ts"
 import type { HttpClientResponse } from "../vocabulary/Platform.ts"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import * as AnswerReading from "./AnswerReading.ts"
+import { DirectAttempt } from "./DirectAttempt.ts"
 import type { AttemptKind, RunningCall } from "./RunningCall.ts"
 import { currentCall, step } from "./RunningCall.ts"
 
@@ -27,39 +29,37 @@ const transportSettings = (context: Context.Context<never>): Context.Context<nev
     redirect: "manual"
   }) as Context.Context<never>
 
-const traceparent = (call: RunningCall): Record<string, string> => {
-  const span = call.attemptSpan
-  if (span === undefined || call.connection.options.traceContext !== true) return {}
-  return { traceparent: `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}` }
+/** The headers of one attempt, names in lower case: the request's, ours, and the credential of now. */
+const headersOf = (call: RunningCall, request: HttpClientRequest.HttpClientRequest): Record<string, string> => {
+  const { attemptSpan, connection, credential, key, operation } = call
+  const { auth, traceContext } = connection.options
+  const agent = request.headers["user-agent"]
+  const headers: Record<string, string> = { ...request.headers, ...connection.headers }
+  if (agent !== undefined) headers["user-agent"] = agent
+  headers["x-request-id"] = call.correlationId
+  if (key !== undefined && operation.keys !== undefined) headers[operation.keys.header.toLowerCase()] = key.key
+  if (traceContext === true && attemptSpan !== undefined)
+    headers["traceparent"] = `00-${attemptSpan.traceId}-${attemptSpan.spanId}-${attemptSpan.sampled ? "01" : "00"}`
+  if (auth !== undefined && credential !== undefined) Object.assign(headers, CredentialUse.headers(auth, credential))
+  return headers
 }
 
-const keyHeader = (call: RunningCall): Record<string, string> => {
-  const header = call.operation.keys?.header
-  return call.key === undefined || header === undefined ? {} : { [header.toLowerCase()]: call.key.key }
+/** The request with the credential of now in its query, where the provider takes it there. */
+const authorized = (
+  call: RunningCall,
+  request: HttpClientRequest.HttpClientRequest
+): HttpClientRequest.HttpClientRequest => {
+  const { auth } = call.connection.options
+  const { credential } = call
+  return auth === undefined || credential === undefined ? request : CredentialUse.inQuery(request, auth, credential)
 }
 
 /** The request of one attempt: the same bytes as every other, with the credential of now. */
 const dressed = (
   call: RunningCall,
   request: HttpClientRequest.HttpClientRequest
-): HttpClientRequest.HttpClientRequest => {
-  const { auth } = call.connection.options
-  const { credential } = call
-  const agent = request.headers["user-agent"]
-  const headers = {
-    ...call.connection.headers,
-    ...(agent === undefined ? {} : { "user-agent": agent }),
-    "x-request-id": call.correlationId,
-    ...keyHeader(call),
-    ...traceparent(call)
-  }
-  if (auth === undefined || credential === undefined) return HttpClientRequest.setHeaders(request, headers)
-  return CredentialUse.inQuery(
-    HttpClientRequest.setHeaders(request, { ...headers, ...CredentialUse.headers(auth, credential) }),
-    auth,
-    credential
-  )
-}
+): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.setHeaders(authorized(call, request), headersOf(call, request))
 
 const empty = new Uint8Array(0)
 
@@ -91,15 +91,23 @@ const received = (response: HttpClientResponse.HttpClientResponse): Effect.Effec
   const answer = readBody(call, response)
   if (response.status < 300 || response.status > 399 || call.client === undefined || call.request === undefined)
     return answer
-  return Redirect.follow({
-    client: call.client,
-    first: call.request,
+  return followed(call, call.client, call.request, answer)
+}
+
+const followed = <E>(
+  call: RunningCall,
+  client: HttpClient.HttpClient,
+  first: HttpClientRequest.HttpClientRequest,
+  answer: Effect.Effect<BufferedResponse, E>
+): Effect.Effect<BufferedResponse, unknown> =>
+  Redirect.follow<unknown>({
+    client,
+    first,
     dress: (request) => dressed(call, request),
     safety: call.operation.safety,
     answer,
     read: (next) => readBody(call, next)
   })
-}
 
 const send: Effect.Effect<BufferedResponse, unknown> = Effect.updateContext(
   step((call) => {
@@ -110,6 +118,29 @@ const send: Effect.Effect<BufferedResponse, unknown> = Effect.updateContext(
   transportSettings
 )
 
+/** The whole exchange by a transport that calls back. */
+const exchange: AttemptKind["exchange"] = (call, fiber, ended) => {
+  const { client, clock, request } = call
+  if (client === undefined || request === undefined || clock === undefined || !isDirect(client))
+    throw new Error("an exchange without a client that calls back")
+  return new DirectAttempt(call, {
+    request: authorized(call, request),
+    headers: headersOf(call, request),
+    context: fiber.context,
+    clock,
+    ended
+  }).start(client)
+}
+
+/** A redirect that may be followed is, through effects. */
+const further: AttemptKind["further"] = (call, answer) => {
+  const { client, request } = call
+  const { safety } = call.operation
+  if (!(answer instanceof BufferedResponse) || answer.status < 300 || answer.status > 399) return undefined
+  if (client === undefined || request === undefined || !Redirect.isFollowed(safety, request, answer)) return undefined
+  return Effect.updateContext(followed(call, client, request, Effect.succeed(answer)), transportSettings)
+}
+
 const classify: AttemptKind["classify"] = (call, exit, now) => {
   if (exit._tag === "Success") return AnswerReading.ofResponse(call, exit.value as BufferedResponse, now)
   return AnswerReading.ofFailure(call, Option.getOrUndefined(Cause.findErrorOption(exit.cause)), now)
@@ -118,6 +149,8 @@ const classify: AttemptKind["classify"] = (call, exit, now) => {
 /** Attempts of a plain `HttpClient`: whatever the last answer is, it is the result. @category kinds @since 0.1.0 */
 export const plain: AttemptKind = {
   wire: () => send,
+  exchange,
+  further,
   classify,
   result: (call) => Exit.succeed(call.answer),
   lastAnswer: (call) => call.answer
@@ -128,6 +161,8 @@ export const declared = (
   decode: (call: RunningCall, response: BufferedResponse) => Effect.Effect<unknown, unknown>
 ): AttemptKind => ({
   wire: () => send,
+  exchange,
+  further,
   classify,
   result: (call) => decode(call, call.answer as BufferedResponse)
 })

@@ -27,6 +27,7 @@ import { isProviderError } from "../vocabulary/ProviderError.ts"
 import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import { DeadlineExceeded, Timeout } from "../vocabulary/RetryableReason.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { isDirect } from "../transport/DirectClient.ts"
 import * as Admission from "./Admission.ts"
 import type { AttemptEnd } from "./Breaker.ts"
 import * as CallErrors from "./CallErrors.ts"
@@ -58,16 +59,18 @@ const refuse = (
   return line === undefined ? ended : Effect.andThen(line, ended)
 }
 
-/** The wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
-const wire = step((call, fiber) => {
-  call.wireFiber = fiber
-  const sent = call.kind.wire(call)
-  return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
-})
+/** What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
+const forked = (sentOf: (call: RunningCall) => Effect.Effect<unknown, unknown>) =>
+  Effect.forkChild(
+    step((call, fiber) => {
+      call.wireFiber = fiber
+      const sent = sentOf(call)
+      return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
+    }),
+    { startImmediately: true }
+  )
 
-const forkWire = Effect.forkChild(wire, { startImmediately: true })
-
-const send = step((call) => {
+const start = step((call) => {
   const { now } = call
   call.attempts++
   call.tokens = 0
@@ -77,7 +80,34 @@ const send = step((call) => {
   call.answer = undefined
   call.source = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
-  return call.span === undefined ? forkWire : Effect.andThen(CallSpan.startAttempt(call), forkWire)
+  const sent = callsBack(call) ? exchange : fiberAttempt
+  return call.span === undefined ? sent : Effect.andThen(CallSpan.startAttempt(call), sent)
+})
+
+const callsBack = ({ client, kind }: RunningCall): boolean =>
+  client !== undefined && kind.exchange !== undefined && isDirect(client)
+
+/** An attempt over a transport that calls back, which keeps the attempt's time as well. */
+const exchange = step((call, fiber) =>
+  Effect.callback<unknown, unknown>((resume) => {
+    call.exchange = call.kind.exchange?.(call, fiber, (exit) => {
+      call.exchanged = exit
+      resume(exchanged)
+    })
+  })
+)
+
+const exchanged: Effect.Effect<unknown, unknown> = step((call, fiber) => {
+  const exit = call.exchanged
+  if (exit === undefined) return Effect.die(new Error("no exchange has ended"))
+  call.exchanged = undefined
+  const further = Exit.isSuccess(exit) ? call.kind.further?.(call, exit.value) : undefined
+  if (further === undefined) return concludeIn(call, fiber, exit)
+  call.exchange = undefined
+  return Effect.andThen(
+    forked(() => further),
+    answered
+  )
 })
 
 /** Sleeps until the attempt's next timeout; a byte that came meanwhile moves it. When one strikes, the wire is cut. */
@@ -106,7 +136,10 @@ const answered = step((call, fiber) => {
   return exit === undefined ? awaitWire(call, wireFiber) : concludeIn(call, fiber, exit)
 })
 
-const attempt = Effect.andThen(send, answered)
+const fiberAttempt: Effect.Effect<unknown, unknown> = Effect.andThen(
+  forked((call) => call.kind.wire(call)),
+  answered
+)
 
 const expired = (call: RunningCall, now: number): AttemptFailure => {
   const { expiry, policy } = call
@@ -153,7 +186,7 @@ const concludeIn = (
   fiber: AnyFiber,
   exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<unknown, unknown> => {
-  call.wireFiber = undefined
+  call.wireFiber = call.exchange = undefined
   if (call.expiry === undefined && isInterruptedOrDead(exit)) {
     CallSpan.endUnanswered(call, fiber, nowOf(fiber), exit)
     return exit
@@ -194,10 +227,10 @@ const conclude = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.
 const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
   const now = nowOf(fiber)
   call.now = now
-  if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return attempt
+  if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return start
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
-    const next = refused === undefined ? attempt : refuse(call, fiber, refused, call.now)
+    const next = refused === undefined ? start : refuse(call, fiber, refused, call.now)
     return told(CircuitLog.report(call, fiber), next)
   })
 })
@@ -227,7 +260,7 @@ const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Teleme
 const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
-  const underWay = call.wireFiber
+  const { isUnderWay } = call
   call.release(now)
   call.key?.end(outcome === "ok")
   const metrics = call.connection.metrics(call.operation)
@@ -235,22 +268,19 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
-  if (underWay !== undefined) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
+  if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   CallSpan.endCall(call, fiber, outcome, exit)
-  return outcome === "interrupted" ? abandon(call, fiber, underWay, now) : Effect.void
+  return outcome === "interrupted" ? abandon(call, fiber, now) : Effect.void
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
-const abandon = (
-  call: RunningCall,
-  fiber: AnyFiber,
-  underWay: AnyFiber | undefined,
-  now: number
-): Effect.Effect<void> => {
-  const cut = underWay === undefined ? Effect.void : Fiber.interrupt(underWay)
-  if (!isWrite(call) || (underWay === undefined && !call.maybeDone)) return cut
+const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<void> => {
+  const { isUnderWay, wireFiber } = call
+  call.exchange?.abort()
+  const cut = wireFiber === undefined ? Effect.void : Fiber.interrupt(wireFiber)
+  if (!isWrite(call) || (!isUnderWay && !call.maybeDone)) return cut
   call.connection.metrics(call.operation).observe(Telemetry.abandoned, fiber.context)
-  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now, underWay !== undefined))
+  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now, isUnderWay))
 }
 
 const finish = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {

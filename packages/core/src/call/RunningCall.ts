@@ -18,14 +18,25 @@ import type { KeyCell } from "../policy/Idempotency.ts"
 import type { Credential } from "../store/CredentialSource.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
-import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
+import type { AnswerHead } from "../transport/BufferedResponse.ts"
+import type { Exchanging } from "../transport/DirectClient.ts"
+import type { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { Admitted } from "./Breaker.ts"
 import type { Connection, Lane } from "./Connection.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** Told what an attempt came to. @category models @since 0.1.0 */
+export type Ended = (exit: Exit.Exit<unknown, unknown>) => void
 
 /** One way of making an attempt: HTTP, or any effect. @category models @since 0.1.0 */
 export interface AttemptKind {
   /** What goes on the wire. Runs in a fiber of its own; every value it fails or succeeds with is given to `classify`. */
   readonly wire: (call: RunningCall) => Effect.Effect<unknown, unknown>
+  /** The same by a transport that calls back, where `call.client` is one: tells `ended` what it comes to. */
+  readonly exchange?: ((call: RunningCall, fiber: AnyFiber, ended: Ended) => Exchanging) | undefined
+  /** What has to follow an exchange before it is an answer; `undefined` when it is one. */
+  readonly further?: ((call: RunningCall, answer: unknown) => Effect.Effect<unknown, unknown> | undefined) | undefined
   /** What the attempt came to: a failure, or `undefined` when `result` has the call's outcome. */
   readonly classify: (call: RunningCall, exit: Exit.Exit<unknown, unknown>, now: number) => AttemptFailure | undefined
   /** The outcome of the call, after `classify` found no failure: a value, a domain error, or drift. */
@@ -57,7 +68,7 @@ export class RunningCall implements SlotHolder, Admitted {
 
   clock: Clock.Clock | undefined = undefined
   /** The answer whose body is being read. */
-  source: HttpClientResponse.HttpClientResponse | undefined = undefined
+  source: AnswerHead | undefined = undefined
 
   slot = false
   tokens = 0
@@ -85,7 +96,11 @@ export class RunningCall implements SlotHolder, Admitted {
 
   readonly timer = new AttemptTimer()
   expiry: Expiry | undefined = undefined
+  /** What is on the wire: a fiber, or an exchange of a transport that calls back. */
   wireFiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  exchange: Exchanging | undefined = undefined
+  /** What the exchange came to. */
+  exchanged: Exit.Exit<unknown, unknown> | undefined = undefined
   span: Tracer.Span | undefined = undefined
   attemptSpan: Tracer.Span | undefined = undefined
 
@@ -109,6 +124,11 @@ export class RunningCall implements SlotHolder, Admitted {
     this.lane = options.connection.calls
   }
 
+  /** Whether an attempt is on the wire. */
+  get isUnderWay(): boolean {
+    return this.wireFiber !== undefined || this.exchange !== undefined
+  }
+
   /** A byte came. */
   heard(): void {
     this.timer.heard(this.clock?.currentTimeMillisUnsafe() ?? 0)
@@ -130,8 +150,6 @@ export class RunningCall implements SlotHolder, Admitted {
 export const CurrentCall = Context.Reference<RunningCall | undefined>("@breakwater/core/RunningCall/CurrentCall", {
   defaultValue: () => undefined
 })
-
-type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 /** A step of the pipeline: an effect that is made once and finds its call in the fiber that runs it. @category constructors @since 0.1.0 */
 export const step = <A, E>(f: (call: RunningCall, fiber: AnyFiber) => Effect.Effect<A, E>): Effect.Effect<A, E> =>

@@ -5,6 +5,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { AnswerHead } from "./BufferedResponse.ts"
 import type { HttpClientError, HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
 
 /** The body is larger than the policy's `maxBodyBytes`. @category errors @since 0.1.0 */
@@ -47,6 +48,12 @@ export const isEmpty = (
   request: HttpClientRequest.HttpClientRequest,
   source: HttpClientResponse.HttpClientResponse
 ): boolean => isBodiless(request.method, source.status)
+
+/** Whether a body is announced to be longer than the limit. @category guards @since 0.1.0 */
+export const isTooLong = (method: string, head: AnswerHead, limit: number): boolean => {
+  const announced = announcedLength(head.headers["content-length"])
+  return announced !== undefined && announced > limit && !isBodiless(method, head.status)
+}
 
 /** The bytes of a body: at once if it is short, its length is announced and it is not compressed, else chunk by chunk. @category constructors @since 0.1.0 */
 export const read = (

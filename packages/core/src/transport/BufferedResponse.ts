@@ -24,6 +24,14 @@ export type Parsed =
 const empty: Parsed = { _tag: "Empty" }
 const notJson: Parsed = { _tag: "NotJson" }
 
+/** What of an answer is known before its body. @category models @since 0.1.0 */
+export interface AnswerHead {
+  readonly status: number
+  readonly headers: Headers.Headers
+  readonly cookies?: Cookies.Cookies
+  readonly remoteAddress?: Option.Option<string>
+}
+
 /** @category models @since 0.1.0 */
 export class BufferedResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
@@ -37,21 +45,15 @@ export class BufferedResponse extends Inspectable.Class implements HttpClientRes
   decoded: Exit.Exit<unknown, unknown> | undefined = undefined
   private body: string | undefined
   private json_: Parsed | undefined
-  private readonly source: HttpClientResponse.HttpClientResponse | undefined
+  private readonly head: AnswerHead
 
-  constructor(
-    request: HttpClientRequest.HttpClientRequest,
-    source: Pick<HttpClientResponse.HttpClientResponse, "status" | "headers">,
-    bytes: Uint8Array<ArrayBuffer>
-  ) {
+  constructor(request: HttpClientRequest.HttpClientRequest, head: AnswerHead, bytes: Uint8Array<ArrayBuffer>) {
     super()
     this.request = request
-    this.status = source.status
-    this.headers = source.headers
+    this.status = head.status
+    this.headers = head.headers
     this.bytes = bytes
-    this.source = HttpIncomingMessage.isHttpIncomingMessage(source)
-      ? (source as HttpClientResponse.HttpClientResponse)
-      : undefined
+    this.head = head
     this.url = request.url
   }
 
@@ -83,11 +85,11 @@ export class BufferedResponse extends Inspectable.Class implements HttpClientRes
   }
 
   get cookies(): Cookies.Cookies {
-    return this.source?.cookies ?? Cookies.empty
+    return this.head.cookies ?? Cookies.empty
   }
 
   get remoteAddress(): Option.Option<string> {
-    return this.source?.remoteAddress ?? Option.none()
+    return this.head.remoteAddress ?? Option.none()
   }
 
   get arrayBuffer(): Effect.Effect<ArrayBuffer, HttpClientError.HttpClientError> {

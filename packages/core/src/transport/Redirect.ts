@@ -33,6 +33,13 @@ const moved = (
   return HttpClientRequest.updateHeaders(bodiless, Headers.removeMany(["content-type", "content-length"]))
 }
 
+/** Whether an answer points to a place that is called next. @category guards @since 0.1.0 */
+export const isFollowed = (
+  safety: Safety,
+  request: HttpClientRequest.HttpClientRequest,
+  answer: BufferedResponse
+): boolean => safety === "safe" && targetOf(request, answer) !== undefined
+
 /** The answer at the end of the redirects. @category combinators @since 0.1.0 */
 export const follow = <E>(options: {
   readonly client: HttpClient.HttpClient

@@ -131,7 +131,7 @@ const make = Effect.fnUntraced(function* (options: UndiciOptions, routes: ProxyR
   const { dispatcher } = options
   const agents =
     dispatcher === undefined ? yield* makeAgents(undici, options, routes) : { straight: dispatcher, forward: undefined }
-  return UndiciClient.make(undici, agents)
+  return yield* UndiciClient.make(undici, agents)
 })
 
 /**

@@ -6,14 +6,13 @@ import * as Stream from "effect/Stream"
 import { Readable } from "node:stream"
 import type * as Undici from "undici"
 import type { HttpClientRequest } from "../vocabulary/Platform.ts"
-import { Headers } from "../vocabulary/Platform.ts"
 
 type DispatchOptions = Undici.Dispatcher.DispatchOptions
 
 /** @category models @since 0.1.0 */
 export interface Sent {
   readonly body: Exclude<DispatchOptions["body"], undefined>
-  readonly headers: Headers.Headers
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** Undici knows its own forms only; the values, files among them, are the same. */
@@ -23,9 +22,12 @@ const formOf = (form: FormData, undici: typeof Undici): Undici.FormData => {
   return converted
 }
 
-/** What is sent of a request, and its headers. A stream runs in `context` when it is sent. @category constructors @since 0.1.0 */
+const withoutType = ({ "content-type": _, ...headers }: Readonly<Record<string, string>>): Sent["headers"] => headers
+
+/** What is sent of a request, with which headers. A stream runs in `context` when it is sent. @category constructors @since 0.1.0 */
 export const of = (
-  { body, headers }: HttpClientRequest.HttpClientRequest,
+  { body }: HttpClientRequest.HttpClientRequest,
+  headers: Readonly<Record<string, string>>,
   undici: typeof Undici,
   context: Context.Context<never>
 ): Sent => {
@@ -38,7 +40,7 @@ export const of = (
       return { body: body.body as Sent["body"], headers }
     case "FormData":
       // Undici writes the type itself, with the boundary that it chose.
-      return { body: formOf(body.formData, undici), headers: Headers.remove(headers, "content-type") }
+      return { body: formOf(body.formData, undici), headers: withoutType(headers) }
     case "Stream":
       return {
         body: Readable.from(Stream.toAsyncIterableWith(body.stream, context), { objectMode: false }),

@@ -1,13 +1,18 @@
 /**
- * Effect's `HttpClient` over undici dispatchers. @internal
+ * Effect's `HttpClient` over undici dispatchers, which the pipeline may also use without effects. @internal
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import type * as Undici from "undici"
 import { HttpClient, HttpClientError, type HttpClientRequest } from "../vocabulary/Platform.ts"
+import type { DirectClient, Receiver } from "./DirectClient.ts"
+import { TypeId } from "./DirectClient.ts"
 import type { ProxyRoutes } from "./ProxyRoute.node.ts"
 import * as ProxyRoute from "./ProxyRoute.node.ts"
 import * as UndiciBody from "./UndiciBody.node.ts"
+import type { Dispatch } from "./UndiciDirect.node.ts"
+import { DirectExchanges } from "./UndiciDirect.node.ts"
 import { Exchange } from "./UndiciExchange.node.ts"
 import { UndiciResponse } from "./UndiciResponse.node.ts"
 
@@ -19,42 +24,26 @@ export interface Agents {
   readonly forward: { readonly agent: Undici.Dispatcher; readonly routes: ProxyRoutes } | undefined
 }
 
-type DispatchOptions = Undici.Dispatcher.DispatchOptions
-
-/** The pipeline has timeouts of its own, so undici keeps none. */
-const noTimeouts = { headersTimeout: 0, bodyTimeout: 0 } as const
-
-/** Sends a request, by a proxy where it must. @category combinators @since 0.1.0 */
-const dispatch = (
-  exchange: Exchange,
-  agents: Agents,
-  url: URL,
-  method: string,
-  { body, headers }: UndiciBody.Sent
-): void => {
-  const options: DispatchOptions = {
-    ...noTimeouts,
-    origin: url.origin,
-    path: url.pathname + url.search,
-    method,
-    headers: headers as Record<string, string>,
-    body
+/** Sends a request, by a proxy where it must. The pipeline has timeouts of its own, so undici keeps none. */
+const dispatchBy =
+  ({ forward, straight }: Agents): Dispatch =>
+  (exchange, { origin, path }, method, headers, body) => {
+    const options = { origin, path, method, headers, body, headersTimeout: 0, bodyTimeout: 0 }
+    const url = forward === undefined || !origin.startsWith("http:") ? undefined : new URL(origin)
+    const proxy = forward === undefined || url === undefined ? undefined : ProxyRoute.routeOf(forward.routes, url)
+    if (forward === undefined || url === undefined || proxy === undefined) return exchange.send(straight, options)
+    const { authorization } = proxy
+    exchange.send(forward.agent, {
+      ...options,
+      origin: proxy.url.origin,
+      path: origin + path,
+      headers: {
+        host: url.host,
+        ...headers,
+        ...(authorization === undefined ? {} : { "proxy-authorization": Redacted.value(authorization) })
+      }
+    })
   }
-  const { forward } = agents
-  const proxy = forward === undefined || url.protocol !== "http:" ? undefined : ProxyRoute.routeOf(forward.routes, url)
-  if (forward === undefined || proxy === undefined) return exchange.send(agents.straight, options)
-  const { authorization } = proxy
-  exchange.send(forward.agent, {
-    ...options,
-    origin: proxy.url.origin,
-    path: url.origin + options.path,
-    headers: {
-      host: url.host,
-      ...headers,
-      ...(authorization === undefined ? {} : { "proxy-authorization": Redacted.value(authorization) })
-    }
-  })
-}
 
 const transportError = (
   request: HttpClientRequest.HttpClientRequest,
@@ -62,8 +51,10 @@ const transportError = (
 ): HttpClientError.HttpClientError =>
   new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
 
-/** An `HttpClient` as Effect's own are: with its span where it is wanted, and the answer as soon as its headers are there. @category constructors @since 0.1.0 */
-export const make = (undici: typeof Undici, agents: Agents): HttpClient.HttpClient =>
+const withoutHash = ({ hash, href }: URL): string => (hash === "" ? href : href.slice(0, -hash.length))
+
+/** As Effect's own clients are: with its span where it is wanted, and the answer as soon as its headers are there. */
+const byEffects = (undici: typeof Undici, dispatch: Dispatch): HttpClient.HttpClient =>
   HttpClient.make((request, url, signal, fiber) =>
     Effect.callback((resume) => {
       const exchange = new Exchange({
@@ -75,9 +66,22 @@ export const make = (undici: typeof Undici, agents: Agents): HttpClient.HttpClie
           )
       })
       signal.addEventListener("abort", () => exchange.abort(), { once: true })
-      dispatch(exchange, agents, url, request.method, UndiciBody.of(request, undici, fiber.context))
+      const { body, headers } = UndiciBody.of(request, request.headers, undici, fiber.context)
+      dispatch(exchange, { origin: url.origin, path: url.pathname + url.search }, request.method, headers, body)
       return Effect.sync(() => exchange.abort())
     })
   )
 
-const withoutHash = ({ hash, href }: URL): string => (hash === "" ? href : href.slice(0, -hash.length))
+/** @category constructors @since 0.1.0 */
+export const make = Effect.fnUntraced(function* (
+  undici: typeof Undici,
+  agents: Agents
+): Effect.fn.Return<DirectClient, never, Scope.Scope> {
+  const dispatch = dispatchBy(agents)
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const direct = yield* Effect.acquireRelease(
+    Effect.sync(() => new DirectExchanges(undici, dispatch, fork)),
+    (exchanges) => Effect.sync(() => exchanges.close())
+  )
+  return Object.assign(byEffects(undici, dispatch), { [TypeId]: (receiver: Receiver) => direct.start(receiver) })
+})

@@ -3,7 +3,9 @@
  * held up to a limit, and then the socket waits. @internal
  */
 import type * as Undici from "undici"
+import { Cookies, Headers } from "../vocabulary/Platform.ts"
 import { BodyTooLarge } from "./BodyRead.ts"
+import type { AnswerHead } from "./BufferedResponse.ts"
 
 /** Bytes of a body that are held for a reader who takes them chunk by chunk; then the socket is paused. */
 const highWaterMark = 64 * 1024
@@ -13,8 +15,20 @@ interface Destroyable {
   destroy(): void
 }
 
-/** The headers of an answer as undici gives them: names in lower case, a field that came several times as an array. @category models @since 0.1.0 */
-export type AnswerHeaders = Record<string, string | ReadonlyArray<string> | undefined>
+/** The headers of an answer as undici gives them: names in lower case, a field that came several times as an array. */
+type Fields = Record<string, string | ReadonlyArray<string> | undefined>
+
+const headersPrototype = Object.getPrototypeOf(Headers.empty) as object
+
+/** Those that came several times in one, with commas. */
+const headersOf = (fields: Fields): Headers.Headers => {
+  const headers = Object.create(headersPrototype) as Record<string, string>
+  for (const name in fields) {
+    const value = fields[name]
+    if (value !== undefined) headers[name] = typeof value === "string" ? value : value.join(", ")
+  }
+  return headers as Headers.Headers
+}
 
 /** Who waits for an exchange. `moved` is called when the headers have come, when there is something to take, and when it has ended. @category models @since 0.1.0 */
 export interface Waiter {
@@ -40,13 +54,14 @@ class Interrupted extends Error {
 }
 
 /** @category models @since 0.1.0 */
-export class Exchange implements Undici.Dispatcher.DispatchHandler {
+export class Exchange implements Undici.Dispatcher.DispatchHandler, AnswerHead {
   phase: Phase = "sent"
   status = 0
-  headers: AnswerHeaders = {}
   /** Why it failed; `undefined` while it has not. */
   failure: Error | undefined = undefined
   private waiter: Waiter | undefined
+  private fields: Fields = {}
+  private headers_: Headers.Headers | undefined = undefined
   private collector: Collector | undefined = undefined
   private controller: Undici.Dispatcher.DispatchController | undefined = undefined
   private body: Destroyable | undefined = undefined
@@ -56,6 +71,15 @@ export class Exchange implements Undici.Dispatcher.DispatchHandler {
 
   constructor(waiter: Waiter) {
     this.waiter = waiter
+  }
+
+  get headers(): Headers.Headers {
+    return (this.headers_ ??= headersOf(this.fields))
+  }
+
+  get cookies(): Cookies.Cookies {
+    const field = this.fields["set-cookie"]
+    return field === undefined ? Cookies.empty : Cookies.fromSetCookie(field)
   }
 
   /** Sends the request. A request that undici does not accept is an exchange that failed. */
@@ -113,15 +137,11 @@ export class Exchange implements Undici.Dispatcher.DispatchHandler {
     if (this.failure !== undefined) controller.abort(this.failure)
   }
 
-  onResponseStart(
-    _controller: Undici.Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | Array<string> | undefined>
-  ): void {
+  onResponseStart(_controller: Undici.Dispatcher.DispatchController, status: number, fields: Fields): void {
     // An informational answer announces another one (RFC 9110 §15.2).
     if (status < 200 || this.phase !== "sent") return
     this.status = status
-    this.headers = headers
+    this.fields = fields
     this.phase = "answered"
     this.wake()
   }

@@ -10,8 +10,8 @@ import type * as Pull from "effect/Pull"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
-  Cookies,
-  Headers,
+  type Cookies,
+  type Headers,
   HttpClientError,
   HttpClientResponse,
   type HttpClientRequest,
@@ -20,14 +20,10 @@ import {
 } from "../vocabulary/Platform.ts"
 import { BufferedResponse } from "./BufferedResponse.ts"
 import * as BodyRead from "./BodyRead.ts"
-import type { AnswerHeaders, Exchange } from "./UndiciExchange.node.ts"
+import type { Exchange } from "./UndiciExchange.node.ts"
 
 type Read<A> = Effect.Effect<A, HttpClientError.HttpClientError>
 type Pieces = readonly [Uint8Array, ...ReadonlyArray<Uint8Array>]
-
-/** The headers of an answer, those that came several times in one, with commas. */
-const headersOf = (headers: AnswerHeaders): Headers.Headers =>
-  Headers.fromInput(headers as Record<string, string | ReadonlyArray<string> | undefined>)
 
 /** @category models @since 0.1.0 */
 export class UndiciResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
@@ -48,12 +44,11 @@ export class UndiciResponse extends Inspectable.Class implements HttpClientRespo
     this.url = url
     this.exchange = exchange
     this.status = exchange.status
-    this.headers = headersOf(exchange.headers)
+    this.headers = exchange.headers
   }
 
   get cookies(): Cookies.Cookies {
-    const field = this.exchange.headers["set-cookie"]
-    return (this.cookies_ ??= field === undefined ? Cookies.empty : Cookies.fromSetCookie(field))
+    return (this.cookies_ ??= this.exchange.cookies)
   }
 
   get arrayBuffer(): Read<ArrayBuffer> {

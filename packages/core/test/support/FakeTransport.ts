@@ -9,6 +9,7 @@ import {
   type HttpClientResponse,
   HttpServerResponse
 } from "effect/http"
+import { callingBack } from "./CallingBack.ts"
 
 /** One request as it went out, in clear. */
 export interface Sent {
@@ -124,6 +125,9 @@ const sentOf = (request: HttpClientRequest.HttpClientRequest, url: URL, at: numb
   }
 }
 
+/** How transports are made: as clients of effects, or as such that call back. */
+export const way = { callsBack: false }
+
 export const make = (script: Script): FakeTransport => {
   const sent: Array<Sent> = []
   let open = 0
@@ -132,7 +136,7 @@ export const make = (script: Script): FakeTransport => {
     if (typeof script === "function") return script(n, each)
     return script[Math.min(n, script.length) - 1] ?? silent
   }
-  const client = HttpClient.make((request, url) =>
+  const made = HttpClient.make((request, url) =>
     Effect.suspend(() => {
       open++
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -149,5 +153,6 @@ export const make = (script: Script): FakeTransport => {
       )
     )
   )
+  const client = way.callsBack ? callingBack(made) : made
   return { layer: Layer.succeed(HttpClient.HttpClient, client), client, sent, open: () => open, cut: () => cut }
 }
