@@ -216,7 +216,8 @@ const makeClient = (
 }
 
 /**
- * The protected version of a client. Calls share a circuit, a bulkhead and budgets for each origin, until the scope closes.
+ * The protected version of a client. Calls share a circuit, a bulkhead and a rate budget for each origin, until the scope closes; with everything else over the same `inner` they share
+ * the origin's own circuit and its retry budget.
  * @category constructors @since 0.1.0
  */
 export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
