@@ -3,6 +3,7 @@
  * (RATE-2). A field that cannot be read says nothing. @since 0.1.0
  */
 import { parseList } from "structured-headers"
+import * as AnswerTime from "../vocabulary/AnswerTime.ts"
 import type { Headers } from "../vocabulary/Platform.ts"
 
 /** @category models @since 0.1.0 */
@@ -67,5 +68,5 @@ export const quota = (headers: Headers.Headers, now: number): Quota | undefined 
   const remaining = whole(headers["x-ratelimit-remaining"] ?? headers["ratelimit-remaining"])
   const reset = whole(headers["x-ratelimit-reset"] ?? headers["ratelimit-reset"])
   if (remaining === undefined || reset === undefined) return undefined
-  return bounded(remaining, resetMillis(reset, now))
+  return bounded(remaining, resetMillis(reset, AnswerTime.ofAnswer(headers, now)))
 }
