@@ -43,6 +43,7 @@ describe("Operation.ofApi", () => {
       { ...found, written: { attempts: found?.written.attempts } },
       {
         name: "acme.things.create",
+        path: "things.create",
         method: "POST",
         template: "/v1/things",
         safety: "keyed",
@@ -205,6 +206,7 @@ describe("Operation.undeclared", () => {
 
     assert.deepStrictEqual(made, {
       name: "acme.GET",
+      path: "GET",
       method: "GET",
       template: "",
       safety: "safe",

@@ -62,7 +62,7 @@ const reasonOf = (
 /** What every answer tells beside its outcome: the quota that is left, and a wait that binds all calls of the connection. */
 const learn = (call: RunningCall, response: BufferedResponse, now: number): void => {
   const quota = Dialect.quota(response.headers, now)
-  if (quota !== undefined) call.connection.rate.learn(quota, now)
+  if (quota !== undefined) call.connection.rate.learn(call.route, { ...quota, name: "", scope: "connection" }, now)
 }
 
 const failureOf = (
@@ -114,7 +114,7 @@ const ofFailedStatus = (call: RunningCall, response: BufferedResponse, now: numb
   const hintMillis = RetryHint.fromHeaders(response.headers, now)
   const reason = reasonOf(verdict, status, hintMillis, call.connection.options.redaction)
   if (reason._tag === "RateLimited" && hintMillis !== undefined)
-    call.connection.rate.block(Math.min(hintMillis, call.policy.hintCapMillis), now)
+    call.connection.rate.block(call.route, "connection", Math.min(hintMillis, call.policy.hintCapMillis), now)
   const decided = Fatal.isFatalReason(reason) ? !verdict.undecided : verdict.refusedBeforeWork
   const sent = decided ? "refused" : "unknown"
   return failureOf(call, response, now, { reason, sent, unhealthy: reason._tag === "Unavailable" })

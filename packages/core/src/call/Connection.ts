@@ -10,7 +10,7 @@ import type { ErrorTable } from "../definition/ErrorTable.ts"
 import type { Operation } from "../definition/Operation.ts"
 import { Bulkhead } from "../policy/Bulkhead.ts"
 import { Circuit } from "../policy/Circuit.ts"
-import type { DeclaredRate } from "../policy/RateBudget.ts"
+import type { ResolvedRatePolicy } from "../definition/RatePlan.ts"
 import { RateBudget } from "../policy/RateBudget.ts"
 import { RetryBudget, terms } from "../policy/RetryBudget.ts"
 import type { ConnectionHealth, Observed } from "../store/Connections.ts"
@@ -34,7 +34,7 @@ export interface ConnectionOptions {
   readonly service?: string | undefined
   /** Sizes of the shared policies: the provider's own policy, not one operation's. */
   readonly policy: ResolvedPolicy
-  readonly rate?: DeclaredRate | undefined
+  readonly rate?: ReadonlyArray<ResolvedRatePolicy> | undefined
   readonly redaction: Redaction
   readonly errors?: ErrorTable | undefined
   readonly auth?: Auth | undefined
@@ -121,7 +121,7 @@ export class Connection implements Observed {
     this.options = options
     this.calls = new Lane(options.policy)
     this.refreshes = new Lane(options.policy)
-    this.rate = new RateBudget(options.rate)
+    this.rate = new RateBudget({ ...options.policy.rate, policies: options.rate ?? [], perOperation: false })
     this.headers = options.headers ?? {}
     this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
     this.errors = options.errors ?? {}

@@ -59,7 +59,7 @@ const forkWire = Effect.forkChild(wire, { startImmediately: true })
 const send = step((call) => {
   const { now } = call
   call.attempts++
-  call.tokens = 0
+  call.connection.rate.spend(call, now)
   call.attemptStartedAt = now
   call.firstSentAt ??= now
   call.expiry = undefined

@@ -15,9 +15,12 @@ import type { Expiry } from "../policy/AttemptTimer.ts"
 import { AttemptTimer } from "../policy/AttemptTimer.ts"
 import type { SlotHolder } from "../policy/Bulkhead.ts"
 import type { KeyCell } from "../policy/Idempotency.ts"
+import type { Route, TokenHolder } from "../policy/RateBudget.ts"
+import { nowhere } from "../policy/RateBudget.ts"
 import type { Credential } from "../store/CredentialSource.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
+import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Connection, Lane } from "./Connection.ts"
 
 /** One way of making an attempt: HTTP, or any effect. @category models @since 0.1.0 */
@@ -33,7 +36,7 @@ export interface AttemptKind {
 }
 
 /** @category models @since 0.1.0 */
-export class RunningCall implements SlotHolder {
+export class RunningCall implements SlotHolder, TokenHolder {
   readonly kind: AttemptKind
   readonly connection: Connection
   readonly operation: Operation
@@ -57,6 +60,11 @@ export class RunningCall implements SlotHolder {
 
   slot = false
   tokens = 0
+  /** What the tokens are of. */
+  route: Route = nowhere
+  rank: Rank = 0
+  /** Key of the limits that are counted by partition. */
+  partition: string | undefined = undefined
   ticket = 0
   key: KeyCell | undefined = undefined
 
@@ -101,6 +109,10 @@ export class RunningCall implements SlotHolder {
     this.lane = options.connection.calls
   }
 
+  get cost(): number {
+    return this.operation.cost
+  }
+
   /** A byte came. */
   heard(): void {
     this.timer.heard(this.clock?.currentTimeMillisUnsafe() ?? 0)
@@ -108,10 +120,7 @@ export class RunningCall implements SlotHolder {
 
   /** Gives back what was not spent. Safe to run twice. */
   release(now: number): void {
-    if (this.tokens > 0) {
-      this.connection.rate.refund(this.tokens)
-      this.tokens = 0
-    }
+    this.connection.rate.refund(this, now)
     if (this.ticket !== 0) {
       this.lane.circuit.settle(this.ticket, "ignored", now, noRandom)
       this.ticket = 0

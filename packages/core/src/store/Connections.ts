@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Usage } from "./RateBucket.ts"
 
 /** How a connection is, as JSON. @category models @since 0.1.0 */
 export interface ConnectionHealth {
@@ -18,7 +19,16 @@ export interface ConnectionHealth {
     readonly retryAfterMillis: number
   }
   readonly bulkhead: { readonly inFlight: number; readonly waiting: number; readonly concurrency: number }
-  readonly rateBudget: { readonly remaining: number | null; readonly waitMillis: number; readonly waiting: number }
+  readonly rateBudget: {
+    /** The least that is left of any window that the provider told of; `null` if it told of none. */
+    readonly remaining: number | null
+    readonly waitMillis: number
+    readonly waiting: number
+    /** How much of each limit is used in its window (RATE-4). */
+    readonly usage: ReadonlyArray<Usage>
+    /** Keys of limits that are counted by partition, as far as they are not at rest. */
+    readonly partitions: number
+  }
   readonly retryBudget: { readonly tokens: number; readonly capacity: number }
   readonly lastFailure: {
     readonly at: string
