@@ -10,6 +10,7 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type { CallPolicy, ResolvedPolicy } from "../definition/CallPolicy.ts"
 import { CallPolicyError } from "../definition/CallPolicy.ts"
+import * as Dialect from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
 import * as Operation from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
@@ -45,6 +46,8 @@ export interface Options {
   readonly errors?: ErrorTable | undefined
   /** Requests that may leave in a window, for each origin; a limit with two numbers counts with the one for production. Default: only what answers tell. */
   readonly rate?: Rate | undefined
+  /** How answers tell of limits. Default `Dialect.standard`. */
+  readonly dialect?: Dialect.Dialect | undefined
   /** Request header that carries an idempotency key in this app: a write that has it is `keyed`, any other is `unsafe`. Default: no header counts. */
   readonly idempotencyHeader?: string | undefined
   /** How long the provider remembers a key. Default `"24 hours"`. */
@@ -87,6 +90,7 @@ const makeConnection = (
     service: options.userAgent?.split(/[/ ]/u, 1)[0],
     policy,
     rate: RatePlan.resolve(options.rate, "production"),
+    dialect: options.dialect,
     redaction: Redaction.make({
       ...options.redaction,
       secrets: () => [...(options.redaction?.secrets?.() ?? []), ...secretsInFlight()]
@@ -134,8 +138,13 @@ class Origins implements Connections.Observed {
   }
 }
 
-const resolved = ({ policy = {}, provider, rate }: Options): Effect.Effect<ResolvedPolicy, CallPolicyError> => {
-  const problem = rate === undefined ? undefined : RatePlan.problemOf(rate)
+const resolved = ({
+  dialect,
+  policy = {},
+  provider,
+  rate
+}: Options): Effect.Effect<ResolvedPolicy, CallPolicyError> => {
+  const problem = (rate && RatePlan.problemOf(rate)) ?? (dialect && Dialect.problemOf(dialect))
   if (problem === undefined) return Effect.fromResult(PolicyRules.resolve(provider, policy))
   return Effect.fail(new CallPolicyError({ owner: provider, field: problem[0], rule: problem[1] }))
 }

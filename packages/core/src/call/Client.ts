@@ -225,6 +225,7 @@ const connectionOf = (
     service: userAgent.split(/[/ ]/u, 1)[0],
     policy: parts.policy,
     rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
+    dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
     errors: provider.errors,
     auth: provider.auth,

@@ -6,6 +6,8 @@ import * as DateTime from "effect/DateTime"
 import * as Metric from "effect/Metric"
 import type { Auth, Environment } from "../definition/Auth.ts"
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
+import type { Dialect, ResolvedDialect } from "../definition/Dialect.ts"
+import * as Dialects from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
 import type { Operation } from "../definition/Operation.ts"
 import { Bulkhead } from "../policy/Bulkhead.ts"
@@ -35,6 +37,7 @@ export interface ConnectionOptions {
   /** Sizes of the shared policies: the provider's own policy, not one operation's. */
   readonly policy: ResolvedPolicy
   readonly rate?: ReadonlyArray<ResolvedRatePolicy> | undefined
+  readonly dialect?: Dialect | undefined
   readonly redaction: Redaction
   readonly errors?: ErrorTable | undefined
   readonly auth?: Auth | undefined
@@ -57,6 +60,10 @@ export class Lane {
     this.bulkhead = new Bulkhead(policy.bulkhead)
   }
 }
+
+/** Words about the end of one operation, and operations with such words, that are remembered. */
+const maxWords = 8
+const maxNamed = 1024
 
 /** Metrics of one operation with their labels bound, so that an update looks nothing up. */
 class BoundMetrics {
@@ -108,6 +115,7 @@ export class Connection implements Observed {
   readonly calls: Lane
   readonly refreshes: Lane
   readonly rate: RateBudget
+  readonly dialect: ResolvedDialect
   readonly retries = new RetryBudget()
   readonly headers: Record<string, string>
   readonly requestIdHeader: string
@@ -116,12 +124,18 @@ export class Connection implements Observed {
   private calledSoFar = 0
   private lastFailure: ConnectionHealth["lastFailure"] = null
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
+  private readonly saidOfEnds = new Map<string, Set<string>>()
 
   constructor(options: ConnectionOptions) {
     this.options = options
     this.calls = new Lane(options.policy)
     this.refreshes = new Lane(options.policy)
-    this.rate = new RateBudget({ ...options.policy.rate, policies: options.rate ?? [], perOperation: false })
+    this.dialect = Dialects.resolve(options.dialect)
+    this.rate = new RateBudget({
+      ...options.policy.rate,
+      policies: options.rate ?? [],
+      perOperation: this.dialect.perOperation
+    })
     this.headers = options.headers ?? {}
     this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
     this.errors = options.errors ?? {}
@@ -145,6 +159,16 @@ export class Connection implements Observed {
     })
     this.metricsByOperation.set(operation.name, made)
     return made
+  }
+
+  /** Whether an operation's answers say for the first time what they say about its end. Bounded: after eight different words nothing is news. */
+  isNews(operation: Operation, word: string): boolean {
+    const said = this.saidOfEnds.get(operation.name) ?? new Set()
+    if (said.size >= maxWords || (said.size === 0 && this.saidOfEnds.size >= maxNamed)) return false
+    const short = word.slice(0, 256)
+    if (said.has(short)) return false
+    this.saidOfEnds.set(operation.name, said.add(short))
+    return true
   }
 
   /** The provider's id of an answer, sanitised: it is the provider's words. */

@@ -29,6 +29,7 @@ import * as Telemetry from "../vocabulary/Telemetry.ts"
 import * as Admission from "./Admission.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
+import * as CallNotices from "./CallNotices.ts"
 import { settingsOf } from "./CallSettings.ts"
 import { begin as beginKey, keyUntil } from "./CallKey.ts"
 import { afterFailure, anotherAttempt } from "./Recovery.ts"
@@ -59,7 +60,8 @@ const forkWire = Effect.forkChild(wire, { startImmediately: true })
 const send = step((call) => {
   const { now } = call
   call.attempts++
-  call.connection.rate.spend(call, now)
+  const usage = call.connection.rate.spend(call, now)
+  if (usage !== undefined) CallNotices.noteUsage(call, usage)
   call.attemptStartedAt = now
   call.firstSentAt ??= now
   call.expiry = undefined
@@ -224,7 +226,8 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
   if (underWay !== undefined) CallLog.endUnanswered(call, fiber, Exit.interrupt())
   CallLog.endCall(call, fiber, outcome, shown(outcome, exit))
-  return outcome === "interrupted" ? abandon(call, fiber, underWay, now) : Effect.void
+  const ended = outcome === "interrupted" ? abandon(call, fiber, underWay, now) : Effect.void
+  return call.notices === undefined ? ended : Effect.andThen(CallNotices.tell(call, fiber, call.notices), ended)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */

@@ -19,6 +19,7 @@ import type { Route, TokenHolder } from "../policy/RateBudget.ts"
 import { nowhere } from "../policy/RateBudget.ts"
 import type { Credential } from "../store/CredentialSource.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
+import type { Notice } from "../vocabulary/Notice.ts"
 import type { HttpClient, HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
 import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Connection, Lane } from "./Connection.ts"
@@ -80,6 +81,8 @@ export class RunningCall implements SlotHolder, TokenHolder {
   lastFailure: AttemptFailure | undefined = undefined
   /** The last answer, whatever it was. */
   answer: unknown = undefined
+  /** What an operator should hear of when the call has ended. */
+  notices: Array<Notice> | undefined = undefined
   /** The call was refused by a policy of ours. */
   refused = false
   /** The last attempt failed, and its answer was handed on as it is. */

@@ -4,6 +4,8 @@
 import type { HttpApi } from "../vocabulary/Platform.ts"
 import type { Auth, Environment } from "./Auth.ts"
 import type { CallPolicy } from "./CallPolicy.ts"
+import type { Dialect } from "./Dialect.ts"
+import * as Dialects from "./Dialect.ts"
 import type { ErrorTable } from "./ErrorTable.ts"
 import * as Operation from "./Operation.ts"
 import type { Rate } from "./RatePlan.ts"
@@ -29,6 +31,8 @@ export interface ProviderOptions<Api> {
   readonly errors?: ErrorTable | undefined
   /** How many requests the provider lets through, per connection: one limit, or policies. Default: only what answers tell. */
   readonly rate?: Rate | undefined
+  /** How its answers tell of limits, such as `Dialect.github`. Default `Dialect.standard`: the IETF fields and `X-RateLimit-*`. */
+  readonly dialect?: Dialect | undefined
   /** Response header with the provider's id of a request, such as `Request-Id`. Default `x-request-id`. */
   readonly requestIdHeader?: string | undefined
   /** Whether `traceparent` is sent (W3C Trace Context). Default false: trace ids are nobody's business. */
@@ -62,7 +66,7 @@ export const isSecure = (url: URL): boolean =>
 
 /**
  * Declares a provider. Throws a `RangeError` for a name that is not a lower-case word, since it stands in metrics, for a base URL that is not
- * https, and for a rate that no budget can be made of. @category constructors @since 0.1.0
+ * https, for a rate that no budget can be made of, and for a dialect that tells nothing. @category constructors @since 0.1.0
  */
 export const make = <const Name extends string, Api extends HttpApi.Constraint>(
   name: Name,
@@ -74,9 +78,11 @@ export const make = <const Name extends string, Api extends HttpApi.Constraint>(
     if (!URL.canParse(url) || !isSecure(new URL(url)))
       throw new RangeError(`Provider.make: environments.${environment} of ${name} must be an https URL, got "${url}"`)
   }
-  const { rate } = options
+  const { dialect, rate } = options
   const api: HttpApi.Constraint = options.api
-  const problem = rate === undefined ? undefined : RatePlan.problemOf(rate, Operation.matchedOf(api as HttpApi.Top))
+  const problem =
+    (rate && RatePlan.problemOf(rate, Operation.matchedOf(api as HttpApi.Top))) ??
+    (dialect && Dialects.problemOf(dialect))
   if (problem !== undefined) {
     const [field, rule] = problem
     throw new RangeError(`Provider.make: ${field} of ${name} ${rule}`)

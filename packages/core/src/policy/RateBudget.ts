@@ -10,6 +10,7 @@ import { matches } from "../definition/RatePlan.ts"
 import type { Usage } from "../store/RateBucket.ts"
 import { PartitionedBuckets, RateBucket } from "../store/RateBucket.ts"
 import type { Demand, Told } from "../store/RateWindow.ts"
+import { Concurrency } from "../store/RateWindow.ts"
 import type { Rank } from "../vocabulary/TrafficClass.ts"
 
 /** @category models @since 0.1.0 */
@@ -98,6 +99,7 @@ export class RateBudget {
   private routes = new Map<string, { readonly route: Route; readonly partitioned: ReadonlyArray<PartitionedBuckets> }>()
   private readonly simplest: Route
   private readonly line: readonly [Set<Place>, Set<Place>, Set<Place>] = [new Set(), new Set(), new Set()]
+  private concurrency: Concurrency | undefined = undefined
   private looks = 0
 
   constructor(options: RateBudgetOptions) {
@@ -204,6 +206,17 @@ export class RateBudget {
     return known
   }
 
+  /** Notes how many requests the provider says that it works on. The usage, if it is about to take no more. Holds nobody back: that is the bulkhead's business. */
+  noteConcurrency(used: number, limit: number | undefined, now: number): Usage | undefined {
+    this.concurrency ??= new Concurrency()
+    return this.concurrency.learn(used, limit, now, this.options.alarmAt) ? this.concurrencyUsage()[0] : undefined
+  }
+
+  private concurrencyUsage(): ReadonlyArray<Usage> {
+    const { concurrency } = this
+    return concurrency === undefined ? [] : [{ limitName: "concurrency", partition: null, ...concurrency.usage() }]
+  }
+
   /** The provider asked to wait: nothing of the connection, or of the operation, leaves before that. The caller has capped the wait. */
   block(route: Route, scope: Learned["scope"], millis: number, now: number): void {
     const bucket = scope === "operation" ? (route.own ?? this.common) : this.common
@@ -296,7 +309,7 @@ export class RateBudget {
       remaining: left.length === 0 ? null : Math.min(...left),
       waitMillis: this.wait({ route: { buckets, own: undefined }, cost: 1, rank: 0 }, now),
       waiting: this.waiting,
-      usage: [...plain, ...told].flatMap((bucket) => bucket.usage(now)),
+      usage: [...[...plain, ...told].flatMap((bucket) => bucket.usage(now)), ...this.concurrencyUsage()],
       partitions: partitioned.reduce((sum, policy) => sum + policy.size, 0)
     }
   }

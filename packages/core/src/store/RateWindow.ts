@@ -18,7 +18,8 @@ const rounded = (millis: number): number => Math.round(millis * 1000) / 1000
 
 /** How much of a limit was used when somebody asked. @category models @since 0.1.0 */
 export interface WindowUsage {
-  readonly limit: number
+  /** `null` where nobody says. */
+  readonly limit: number | null
   readonly used: number
   /** Length of the window, where it is known. */
   readonly windowMillis: number | null
@@ -151,7 +152,11 @@ export class ToldWindow {
     this.remaining = told.remaining
     this.resetAt = now + Math.min(told.resetMillis, longestTrust)
     const { limit } = this
-    return limit !== undefined && this.alarm.rings(limit - told.remaining >= alarmAt * limit, told.resetMillis, now)
+    return (
+      limit !== undefined &&
+      limit > 0 &&
+      this.alarm.rings(limit - told.remaining >= alarmAt * limit, told.resetMillis, now)
+    )
   }
 
   /** Whether it is over: it holds nobody back. */
@@ -170,5 +175,23 @@ export class ToldWindow {
     const left = this.left(now)
     if (limit === undefined || left === undefined) return undefined
     return { limit, used: Math.max(0, limit - left), windowMillis: null }
+  }
+}
+
+/** What the provider works on for the account just now, as its answers tell. @category models @since 0.1.0 */
+export class Concurrency {
+  private used = 0
+  private limit: number | null = null
+  private readonly alarm = new Alarm()
+
+  /** Notes what an answer told. True when it is time to ring. */
+  learn(used: number, limit: number | undefined, now: number, alarmAt: number): boolean {
+    this.used = used
+    this.limit = limit ?? null
+    return limit !== undefined && this.alarm.rings(used >= alarmAt * limit, 0, now)
+  }
+
+  usage(): WindowUsage {
+    return { limit: this.limit, used: this.used, windowMillis: null }
   }
 }

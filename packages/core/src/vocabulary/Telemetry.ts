@@ -62,6 +62,18 @@ export const waits = Metric.histogram("breakwater.wait.duration", {
   boundaries
 })
 
+/** How often the use of a limit passed the share at which it is told, by the limit's name. @category metrics @since 0.1.0 */
+export const rateAlarms = Metric.counter("breakwater.rate.alarms", {
+  description: "How often a limit was about to be used up",
+  incremental: true
+})
+
+/** Operations whose answers said that they are deprecated or will end, each word once. @category metrics @since 0.1.0 */
+export const deprecations = Metric.counter("breakwater.deprecation.count", {
+  description: "Operations that answers said will end",
+  incremental: true
+})
+
 /** How often a circuit opened. @category metrics @since 0.1.0 */
 export const openings = Metric.counter("breakwater.breaker.openings", {
   description: "How often a circuit opened",

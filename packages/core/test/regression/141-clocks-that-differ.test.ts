@@ -30,7 +30,9 @@ describe("a time that an answer tells", () => {
         "x-ratelimit-reset": String(reset)
       })
 
-      assert.deepStrictEqual(Dialect.quota(headers, now), { remaining: 0, resetMillis: 30_000 })
+      assert.deepStrictEqual(Dialect.quotas(Dialect.resolve(), headers, now), [
+        { name: "", remaining: 0, resetMillis: 30_000, limit: undefined }
+      ])
     }
   })
 

@@ -83,7 +83,7 @@ export const departures = (budget: RateBudget, count: number, now: number, of: C
 /** Learns what an answer tells of the connection. */
 export const learn = (
   budget: RateBudget,
-  told: { readonly remaining: number; readonly resetMillis: number; readonly limit?: number },
+  told: { readonly remaining: number; readonly resetMillis: number; readonly limit?: number | undefined },
   now: number,
   of: Caller & { readonly name?: string; readonly scope?: "connection" | "operation" } = {}
 ) =>
