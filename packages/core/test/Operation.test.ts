@@ -43,6 +43,7 @@ describe("Operation.ofApi", () => {
       { ...found, written: { attempts: found?.written.attempts } },
       {
         name: "acme.things.create",
+        path: "things.create",
         method: "POST",
         template: "/v1/things",
         safety: "keyed",
@@ -210,6 +211,7 @@ describe("Operation.undeclared", () => {
 
     assert.deepStrictEqual(made, {
       name: "acme.GET",
+      path: "GET",
       method: "GET",
       template: "",
       safety: "safe",

@@ -40,6 +40,7 @@ const all: ResolvedPolicy = {
   },
   bulkhead: { concurrency: 64, queue: 256, queueMillis: 5000 },
   rateWaitMillis: 10_000,
+  rate: { reserve: 0.1, queue: 256, alarmAt: 0.8, marginMillis: 100, partitions: 10_000 },
   maxBodyBytes: 8_388_608
 }
 
@@ -76,6 +77,7 @@ describe("PolicyRules.resolve", () => {
       },
       bulkhead: { concurrency: 1, queue: 0, queueTimeout: "1 second" },
       rateWait: "3 seconds",
+      rate: { reserve: 0, queue: 0, alarmAt: 1, margin: 0, partitions: 1 },
       maxBodyBytes: 1
     }
 
@@ -106,6 +108,7 @@ describe("PolicyRules.resolve", () => {
       },
       bulkhead: { concurrency: 1, queue: 0, queueMillis: 1000 },
       rateWaitMillis: 3000,
+      rate: { reserve: 0, queue: 0, alarmAt: 1, marginMillis: 0, partitions: 1 },
       maxBodyBytes: 1
     })
   })
@@ -281,6 +284,32 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
         )
       }
     }
+  })
+
+  it("refuses a reserve and an alarm that are no share, and a margin below zero", () => {
+    for (const reserve of [-0.1, 1, Number.NaN])
+      assert.strictEqual(refused({ rate: { reserve } }), `rate.reserve must be at least 0 and below 1, got ${reserve}`)
+    for (const alarmAt of [0, 1.1, Number.NaN])
+      assert.strictEqual(refused({ rate: { alarmAt } }), `rate.alarmAt must be above 0 and at most 1, got ${alarmAt}`)
+    assert.strictEqual(refused({ rate: { queue: -1 } }), "rate.queue must be a whole number from 0 to 1000000, got -1")
+    assert.strictEqual(
+      refused({ rate: { partitions: 0 } }),
+      "rate.partitions must be a whole number from 1 to 10000000, got 0"
+    )
+    assert.strictEqual(refused({ rate: { margin: -1 } }), "rate.margin must not be negative")
+    assert.strictEqual(refused({ rate: { margin: 0, reserve: 0.999, alarmAt: 0.001 } }), "resolved")
+  })
+
+  it("refuses what is written for a class, and names the class", () => {
+    assert.strictEqual(
+      refused({ classes: { import: { deadline: "1 minute", rateWait: "2 minutes" } } }),
+      "classes.import.rateWait (2m) must not be longer than deadline (1m)"
+    )
+    assert.strictEqual(
+      refused({ classes: { webhook: { rateWait: 0 } } }),
+      "classes.webhook.rateWait must be longer than zero"
+    )
+    assert.strictEqual(refused({ classes: { import: { rateWait: "9 minutes" } } }), "resolved")
   })
 
   it("refuses a failure rate that is no share", () => {

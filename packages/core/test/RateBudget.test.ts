@@ -1,416 +1,782 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { DeclaredRate } from "@breakwater/core/RateBudget"
-import { maxWaiting, RateBudget } from "@breakwater/core/RateBudget"
-import { Schema } from "effect"
+import type { Place, RateBudget, TokenHolder } from "@breakwater/core/RateBudget"
+import type { WindowLimit } from "@breakwater/core/RatePlan"
+import type { Caller } from "./support/Budgets.ts"
+import { block, budgetOf, caller, departures, learn, limited, policy, send, wait } from "./support/Budgets.ts"
 
 /** A time far from 0, as clocks give it: the first call of a quiet connection. */
 const start = 1_790_000_000_000
 
 /** Ten a second, one at a time: a token each 100 ms. */
-const steady: DeclaredRate = { limit: 10, windowMillis: 1000, burst: 1 }
+const steady: WindowLimit = { limit: 10, windowMillis: 1000, burst: 1 }
 
-const forever = Number.POSITIVE_INFINITY
-
-/** The waits of that many calls that come at once. */
-const waits = (budget: RateBudget, calls: number, now = start): ReadonlyArray<number | undefined> =>
-  Array.from({ length: calls }, () => budget.reserve(1, now, forever))
+const seen = (budget: RateBudget, now: number) => {
+  const { remaining, waiting, waitMillis } = budget.snapshot(now)
+  return { remaining, waitMillis, waiting }
+}
 
 describe("RateBudget of a declared rate", () => {
   it("spaces calls that come at once, after a burst of one (RATE-1)", () => {
-    const budget = new RateBudget(steady)
-
-    assert.deepStrictEqual(waits(budget, 4), [0, 100, 200, 300])
+    assert.deepStrictEqual(departures(limited(steady), 4, start), [0, 100, 200, 300])
   })
 
   it("lets its burst leave at once after a quiet time, and not one more", () => {
-    const budget = new RateBudget({ ...steady, burst: 3 })
+    const budget = limited({ ...steady, burst: 3 })
 
-    assert.deepStrictEqual(waits(budget, 5), [0, 0, 0, 100, 200])
-    assert.deepStrictEqual(waits(budget, 5, start + 60_000), [0, 0, 0, 100, 200])
+    assert.deepStrictEqual(departures(budget, 5, start), [0, 0, 0, 100, 200])
+    assert.deepStrictEqual(departures(budget, 5, start + 60_000), [0, 0, 0, 100, 200])
   })
 
   it("earns one token each spacing, on both sides of the boundary", () => {
-    const budget = new RateBudget(steady)
-    budget.reserve(1, start, 0)
+    const budget = limited(steady)
+    send(budget, start)
 
-    assert.strictEqual(budget.peek(1, start + 99), 1)
-    assert.strictEqual(budget.peek(1, start + 100), 0)
+    assert.strictEqual(wait(budget, start + 99), 1)
+    assert.isFalse(send(budget, start + 99))
+    assert.isTrue(send(budget, start + 100))
   })
 
   it("takes as many tokens as a call costs", () => {
-    const budget = new RateBudget({ ...steady, burst: 3 })
+    const budget = limited({ ...steady, burst: 3 })
 
-    const three = budget.reserve(3, start, forever)
-    const two = budget.reserve(2, start, forever)
-    const one = budget.reserve(1, start, forever)
+    const three = departures(budget, 1, start, { cost: 3 })
+    const two = departures(budget, 1, start, { cost: 2 })
+    const one = departures(budget, 1, start + 200)
 
-    assert.deepStrictEqual([three, two, one], [0, 200, 300])
+    assert.deepStrictEqual([three, two, one], [[0], [200], [100]])
   })
 
-  it("makes a call that costs more than the burst wait for the rest, even after a quiet time", () => {
-    const budget = new RateBudget(steady)
+  it("lets a call that costs more than the burst go after a quiet time that is longer for it", () => {
+    const budget = limited(steady)
 
-    const first = budget.reserve(3, start, forever)
-    const next = budget.reserve(1, start, forever)
-
-    assert.deepStrictEqual([first, next], [200, 300])
-  })
-
-  it("takes nothing when the wait is longer than the caller's longest, on both sides of the boundary", () => {
-    const budget = new RateBudget(steady)
-    budget.reserve(1, start, 0)
-
-    const tooLong = budget.reserve(1, start, 99)
-    const inTime = budget.reserve(1, start, 100)
-    const next = budget.peek(1, start)
-
-    assert.isUndefined(tooLong)
-    assert.strictEqual(inTime, 100)
-    assert.strictEqual(next, 200)
+    assert.deepStrictEqual(departures(budget, 1, start, { cost: 3 }), [0])
+    // Three are owed, and two more than the burst must be earned beyond.
+    assert.strictEqual(wait(budget, start, { cost: 3 }), 500)
+    assert.strictEqual(wait(budget, start), 300)
   })
 
   it("spaces calls of a rate of more than one a millisecond too", () => {
-    const budget = new RateBudget({ limit: 2000, windowMillis: 1000, burst: 1 })
+    const budget = limited({ limit: 2000, windowMillis: 1000, burst: 1 })
 
-    const first = waits(budget, 3)
-    budget.refund(1)
-
-    assert.deepStrictEqual(first, [0, 0.5, 1])
-    assert.strictEqual(budget.peek(1, start), 1)
+    assert.deepStrictEqual(departures(budget, 3, start), [0, 0.5, 1])
   })
 
   it("asks for no wait before anything was sent, at whatever time", () => {
     for (const now of [0, 1, start]) {
-      assert.strictEqual(new RateBudget(steady).peek(1, now), 0)
-      assert.deepStrictEqual(new RateBudget(undefined).snapshot(now), { remaining: null, waitMillis: 0, waiting: 0 })
+      assert.strictEqual(wait(limited(steady), now), 0)
+      assert.deepStrictEqual(seen(limited(), now), { remaining: null, waitMillis: 0, waiting: 0 })
     }
   })
 
-  it("shows in a snapshot how long one token takes", () => {
-    const budget = new RateBudget(steady)
-    budget.reserve(1, start, 0)
+  it("waits whole microseconds: an error of arithmetic does not cost a tick of the clock", () => {
+    const budget = limited({ limit: 1, windowMillis: 10_000, burst: 3 })
+    departures(budget, 3, start)
+    send(budget, start + 10_100)
 
-    assert.deepStrictEqual(budget.snapshot(start + 30), { remaining: null, waitMillis: 70, waiting: 0 })
-  })
-
-  it("lets 256 wait, as its callers ask", () => {
-    assert.strictEqual(maxWaiting, 256)
+    assert.strictEqual(wait(budget, start + 10_100), 9900)
   })
 
   it("takes nothing by looking", () => {
-    const budget = new RateBudget(steady)
+    const budget = limited(steady)
 
-    const looks = [budget.peek(1, start), budget.peek(1, start), budget.peek(2, start)]
-
-    assert.deepStrictEqual(looks, [0, 0, 100])
-    assert.strictEqual(budget.reserve(1, start, 0), 0)
-  })
-
-  it("gives back what was not spent", () => {
-    const budget = new RateBudget({ ...steady, burst: 2 })
-    waits(budget, 3)
-
-    budget.refund(1)
-    budget.refund(1)
-
-    assert.deepStrictEqual(waits(budget, 2), [0, 100])
+    assert.deepStrictEqual([wait(budget, start), wait(budget, start), wait(budget, start, { cost: 2 })], [0, 0, 0])
+    assert.isTrue(send(budget, start))
   })
 
   it("knows no limit when none is declared and none was told", () => {
-    const budget = new RateBudget(undefined)
+    const budget = limited()
 
-    assert.deepStrictEqual(
-      waits(budget, 1000),
-      Array.from({ length: 1000 }, () => 0)
-    )
-    assert.deepStrictEqual(budget.snapshot(start), { remaining: null, waitMillis: 0, waiting: 0 })
+    assert.isTrue(departures(budget, 1000, start).every((at) => at === 0))
+    assert.deepStrictEqual(budget.snapshot(start), {
+      remaining: null,
+      waitMillis: 0,
+      waiting: 0,
+      usage: [],
+      partitions: 0
+    })
+  })
+})
+
+describe("RateBudget.hold", () => {
+  it("keeps what is held from others, and gives it back as if it had never been taken", () => {
+    const budget = limited({ ...steady, burst: 2 })
+    const held = caller(budget, start)
+    assert.isTrue(budget.take(held, start))
+    assert.isTrue(send(budget, start))
+    assert.isFalse(send(budget, start))
+
+    budget.refund(held, start)
+    budget.refund(held, start)
+
+    assert.isTrue(send(budget, start))
+    assert.strictEqual(wait(budget, start), 100)
+  })
+
+  it("does not let two at once through after a quiet time when the burst is one", () => {
+    const budget = limited(steady)
+    const held = caller(budget, start)
+    budget.take(held, start)
+
+    assert.isFalse(send(budget, start))
+    budget.spend(held, start)
+    assert.strictEqual(wait(budget, start), 100)
+  })
+
+  it("gives back nothing that was earned back meanwhile", () => {
+    const budget = limited(steady)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    budget.refund(held, start + 50)
+    send(budget, start + 500)
+
+    assert.strictEqual(wait(budget, start + 500), 100)
+  })
+
+  it("counts tokens from when they are spent", () => {
+    const budget = limited(steady)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    budget.spend(held, start + 60)
+    budget.spend(held, start + 60)
+
+    assert.strictEqual(wait(budget, start + 60), 100)
+    assert.strictEqual(held.tokens, 0)
+  })
+})
+
+describe("RateBudget of several limits", () => {
+  const both = () => budgetOf([policy([steady, { limit: 4, windowMillis: 60_000, burst: 4 }])])
+
+  it("lets through what all of them let through", () => {
+    const budget = both()
+
+    assert.deepStrictEqual(departures(budget, 6, start), [0, 100, 200, 300, 15_000, 30_000])
+  })
+
+  it("takes of all or of none: who is refused by one has taken nothing of the other", () => {
+    const budget = both()
+    for (const at of [0, 100, 200, 300]) assert.isTrue(send(budget, start + at))
+    for (let n = 0; n < 50; n++) assert.isFalse(send(budget, start + 1000))
+
+    // The first limit was never touched by them, so nothing but the second holds the next one back.
+    assert.strictEqual(wait(budget, start + 1000), 14_000)
+  })
+
+  it("holds and gives back tokens of all", () => {
+    const budget = both()
+    const held = caller(budget, start, { cost: 1 })
+    assert.isTrue(budget.take(held, start))
+    budget.refund(held, start)
+
+    assert.deepStrictEqual(departures(budget, 5, start), [0, 100, 200, 300, 15_000])
+  })
+})
+
+describe("RateBudget.routeOf", () => {
+  const policies = () => [
+    policy({ limit: 1, windowMillis: 1000, burst: 1 }, { name: "search", match: { operations: ["orders.search"] } }),
+    policy({ limit: 2, windowMillis: 1000, burst: 2 }, { name: "orders", match: { operations: ["orders.*"] } }),
+    policy({ limit: 5, windowMillis: 1000, burst: 5 }, { name: "writes", match: { methods: ["POST", "PUT"] } })
+  ]
+
+  it("finds every policy that matches, by operation, group and method", () => {
+    const names = (of: Caller) => caller(budgetOf(policies()), start, of).route.buckets.map(({ name }) => name)
+
+    assert.deepStrictEqual(names({ operation: "orders.search", method: "POST" }), [
+      "provider",
+      "search",
+      "orders",
+      "writes"
+    ])
+    assert.deepStrictEqual(names({ operation: "orders.get" }), ["provider", "orders"])
+    assert.deepStrictEqual(names({ operation: "ordersX.get" }), ["provider"])
+    assert.deepStrictEqual(names({ operation: "customers.create", method: "PUT" }), ["provider", "writes"])
+  })
+
+  it("lets an operation be held back by its own policies only", () => {
+    const budget = budgetOf(policies())
+    const search = { operation: "orders.search", method: "POST" }
+
+    assert.deepStrictEqual([send(budget, start, search), send(budget, start, search)], [true, false])
+    assert.isTrue(send(budget, start, { operation: "orders.get" }))
+    assert.isFalse(send(budget, start, { operation: "orders.get" }))
+    assert.isTrue(send(budget, start, { operation: "customers.get" }))
   })
 })
 
 describe("RateBudget.learn", () => {
   it("holds calls back when the window is spent, until it starts anew (RATE-2)", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 2, resetMillis: 1000 }, start)
+    const budget = limited()
+    learn(budget, { remaining: 2, resetMillis: 1000 }, start)
 
-    assert.deepStrictEqual(waits(budget, 3), [0, 0, 1000])
-    assert.strictEqual(budget.peek(1, start + 999), 1)
-    assert.strictEqual(budget.peek(1, start + 1000), 0)
+    assert.deepStrictEqual(departures(budget, 3, start), [0, 0, 1000])
   })
 
   it("holds back only calls that cost more than what is left", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 2, resetMillis: 1000 }, start)
+    const budget = limited()
+    learn(budget, { remaining: 2, resetMillis: 1000 }, start)
 
-    assert.deepStrictEqual([budget.peek(3, start), budget.peek(2, start)], [1000, 0])
+    assert.deepStrictEqual([wait(budget, start, { cost: 3 }), wait(budget, start, { cost: 2 })], [1000, 0])
   })
 
   it("learns only downward within a window", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 2, resetMillis: 1000 }, start)
-    budget.reserve(1, start, 0)
+    const budget = limited()
+    learn(budget, { remaining: 2, resetMillis: 1000 }, start)
+    send(budget, start)
 
-    budget.learn({ remaining: 50, resetMillis: 10 }, start)
-    const afterMore = budget.snapshot(start)
-    budget.learn({ remaining: 1, resetMillis: 9000 }, start)
-    const afterSame = budget.peek(2, start)
-    budget.learn({ remaining: 0, resetMillis: 2000 }, start)
+    learn(budget, { remaining: 50, resetMillis: 10 }, start)
+    const afterMore = seen(budget, start)
+    learn(budget, { remaining: 1, resetMillis: 9000 }, start)
+    const afterSame = wait(budget, start, { cost: 2 })
+    learn(budget, { remaining: 0, resetMillis: 2000 }, start)
 
     assert.deepStrictEqual(afterMore, { remaining: 1, waitMillis: 0, waiting: 0 })
     assert.strictEqual(afterSame, 1000)
-    assert.strictEqual(budget.peek(1, start), 2000)
+    assert.strictEqual(wait(budget, start), 2000)
   })
 
-  it("takes what it is told once the window it knew is over", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 0, resetMillis: 1000 }, start)
+  it("takes what it is told once the window it knew is over, and knows nothing until then", () => {
+    const budget = limited()
+    learn(budget, { remaining: 0, resetMillis: 1000 }, start)
 
-    budget.learn({ remaining: 5, resetMillis: 1000 }, start + 1000)
+    const before = seen(budget, start + 1000)
+    learn(budget, { remaining: 5, resetMillis: 1000 }, start + 1000)
 
-    assert.deepStrictEqual(budget.snapshot(start + 1000), { remaining: 5, waitMillis: 0, waiting: 0 })
-  })
-
-  it("does not know how many are left in a window that has started anew", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 0, resetMillis: 1000 }, start)
-
-    assert.deepStrictEqual(budget.snapshot(start + 1000), { remaining: null, waitMillis: 0, waiting: 0 })
+    assert.deepStrictEqual(before, { remaining: null, waitMillis: 0, waiting: 0 })
+    assert.deepStrictEqual(seen(budget, start + 1000), { remaining: 5, waitMillis: 0, waiting: 0 })
   })
 
   it("does not let those who waited for a window leave it in one burst", () => {
-    const budget = new RateBudget(steady)
-    budget.learn({ remaining: 0, resetMillis: 1000 }, start)
+    const budget = limited(steady)
+    learn(budget, { remaining: 0, resetMillis: 1000 }, start)
 
-    assert.deepStrictEqual(waits(budget, 3), [1000, 1100, 1200])
+    assert.deepStrictEqual(departures(budget, 3, start), [1000, 1100, 1200])
   })
 
   it("cannot grant more than the declared rate", () => {
-    const budget = new RateBudget(steady)
+    const budget = limited(steady)
+    learn(budget, { remaining: 1000, resetMillis: 60_000 }, start)
 
-    budget.learn({ remaining: 1000, resetMillis: 60_000 }, start)
-
-    assert.deepStrictEqual(waits(budget, 2), [0, 100])
+    assert.deepStrictEqual(departures(budget, 2, start), [0, 100])
   })
 
-  it("gives a token of the window back with a refund", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 1, resetMillis: 1000 }, start)
-    budget.reserve(1, start, 0)
+  it("asks again after an hour, however long the provider's window is said to be", () => {
+    const budget = limited()
+    learn(budget, { remaining: 0, resetMillis: 31 * 24 * 3600 * 1000 }, start)
 
-    budget.refund(1)
+    assert.strictEqual(wait(budget, start), 3_600_000)
+  })
 
-    assert.deepStrictEqual(budget.snapshot(start), { remaining: 1, waitMillis: 0, waiting: 0 })
+  it("keeps windows of different names apart, and is held back by each", () => {
+    const budget = limited()
+    learn(budget, { remaining: 5, resetMillis: 60_000 }, start, { name: "hour" })
+    learn(budget, { remaining: 1, resetMillis: 1000 }, start, { name: "second" })
+
+    assert.deepStrictEqual(departures(budget, 2, start), [0, 1000])
+    learn(budget, { remaining: 0, resetMillis: 50_000 }, start + 1000, { name: "hour" })
+    learn(budget, { remaining: 9, resetMillis: 1000 }, start + 1000, { name: "second" })
+    assert.strictEqual(wait(budget, start + 1000), 50_000)
+  })
+
+  it("remembers 16 windows: more are taken for the last, which is the careful thing to do", () => {
+    const budget = limited()
+    for (let n = 0; n < 40; n++) learn(budget, { remaining: 100 - n, resetMillis: 1000 }, start, { name: `w${n}` })
+
+    assert.strictEqual(seen(budget, start).remaining, 61)
+    assert.isAtMost(budget.snapshot(start).usage.length, 16)
+    // Those that are over make room.
+    learn(budget, { remaining: 7, resetMillis: 1000, limit: 10 }, start + 1000, { name: "new" })
+    assert.deepStrictEqual(budget.snapshot(start + 1000).usage, [
+      { limitName: "new", partition: null, limit: 10, used: 3, windowMillis: null }
+    ])
+  })
+
+  it("knows a limit that is declared by the same name as that policy's: other operations are not held back", () => {
+    const budget = budgetOf([policy(steady, { name: "search", match: { operations: ["orders.search"] } })])
+    const search = { operation: "orders.search", name: "search" }
+    learn(budget, { remaining: 0, resetMillis: 5000 }, start, search)
+
+    assert.strictEqual(wait(budget, start, search), 5000)
+    assert.strictEqual(wait(budget, start, { operation: "orders.get" }), 0)
+  })
+
+  it("holds back only the operation, where answers tell of an operation's own limit", () => {
+    const budget = limited(undefined, { perOperation: true })
+    learn(budget, { remaining: 0, resetMillis: 5000 }, start, { operation: "orders.get", scope: "operation" })
+
+    assert.strictEqual(wait(budget, start, { operation: "orders.get" }), 5000)
+    assert.strictEqual(wait(budget, start, { operation: "orders.find" }), 0)
+  })
+
+  it("knows which operations share a limit by the name that their answers give it", () => {
+    const budget = limited(undefined, { perOperation: true })
+    const core = { name: "core", scope: "operation" } as const
+    learn(budget, { remaining: 40, resetMillis: 9000 }, start, { ...core, operation: "repos.get" })
+    learn(budget, { remaining: 39, resetMillis: 9000 }, start, { ...core, operation: "issues.get" })
+    learn(budget, { remaining: 3, resetMillis: 9000 }, start, { ...core, name: "search", operation: "search.code" })
+    learn(budget, { remaining: 0, resetMillis: 9000 }, start, { ...core, operation: "repos.get" })
+
+    assert.deepStrictEqual(
+      ["repos.get", "issues.get", "search.code", "never.called"].map((operation) => wait(budget, start, { operation })),
+      [9000, 9000, 0, 0]
+    )
+  })
+
+  it("counts tokens that were held when it learned of a limit, and gives back what was not spent", () => {
+    const budget = limited(undefined, { perOperation: true })
+    const repos = { operation: "repos.get", name: "core", scope: "operation" } as const
+    const [sent, refunded] = [caller(budget, start, repos), caller(budget, start, repos)]
+    budget.take(sent, start)
+    budget.take(refunded, start)
+    learn(budget, { remaining: 3, resetMillis: 9000 }, start, repos)
+    const whileHeld = [2, 1].map((cost) => wait(budget, start, { ...repos, cost }))
+    budget.spend(sent, start)
+    budget.refund(refunded, start)
+
+    assert.deepStrictEqual(whileHeld, [9000, 0])
+    assert.deepStrictEqual(
+      [3, 2].map((cost) => wait(budget, start, { ...repos, cost })),
+      [9000, 0]
+    )
   })
 })
 
 describe("RateBudget.block", () => {
   it("lets nothing leave before the provider's wait is over (RATE-3)", () => {
-    const budget = new RateBudget(undefined)
-
-    budget.block(500, start)
+    const budget = limited()
+    block(budget, 500, start)
 
     assert.deepStrictEqual(
-      [0, 499, 500].map((millis) => budget.peek(1, start + millis)),
+      [0, 499, 500].map((millis) => wait(budget, start + millis)),
       [500, 1, 0]
     )
   })
 
   it("is not shortened by a shorter wait", () => {
-    const budget = new RateBudget(undefined)
-    budget.block(500, start)
-
-    budget.block(100, start)
-    const afterShorter = budget.peek(1, start)
-    budget.block(500, start + 100)
+    const budget = limited()
+    block(budget, 500, start)
+    block(budget, 100, start)
+    const afterShorter = wait(budget, start)
+    block(budget, 500, start + 100)
 
     assert.strictEqual(afterShorter, 500)
-    assert.strictEqual(budget.peek(1, start), 600)
+    assert.strictEqual(wait(budget, start), 600)
   })
 
   it("lets calls leave one after the other when it is over", () => {
-    const budget = new RateBudget(steady)
-    budget.block(500, start)
+    const budget = limited(steady)
+    block(budget, 500, start)
 
-    assert.deepStrictEqual(waits(budget, 3), [500, 600, 700])
+    assert.deepStrictEqual(departures(budget, 3, start), [500, 600, 700])
   })
 
-  it("is part of what a snapshot shows", () => {
-    const budget = new RateBudget(undefined)
-    budget.block(500, start)
-    for (let place = 0; place < 3; place++) budget.join(1)
+  it("is the operation's alone, where the provider says so", () => {
+    const budget = limited(undefined, { perOperation: true })
+    budget.block(caller(budget, start, { operation: "orders.get" }).route, "operation", 500, start)
 
-    assert.deepStrictEqual(budget.snapshot(start + 100), { remaining: null, waitMillis: 400, waiting: 3 })
+    assert.deepStrictEqual(
+      ["orders.get", "orders.find"].map((operation) => wait(budget, start, { operation })),
+      [500, 0]
+    )
   })
 })
 
+/** Whoever stands in line, by name, and what becomes of them. */
+class Line {
+  readonly events: Array<string> = []
+  private readonly places = new Map<string, Place>()
+  private readonly holders = new Map<string, TokenHolder>()
+  private readonly budget: RateBudget
+
+  constructor(budget: RateBudget) {
+    this.budget = budget
+  }
+
+  join(name: string, now: number, of: Caller = {}): void {
+    const holder = caller(this.budget, now, of)
+    const place = this.budget.join(holder, now)
+    if (place === undefined) return void this.events.push(`${name} full`)
+    this.places.set(name, place)
+    this.holders.set(name, holder)
+    place.onChange = () => this.events.push(`${name} ${place.granted ? "granted" : "first"}`)
+  }
+
+  place(name: string): Place {
+    const place = this.places.get(name)
+    if (place === undefined) throw new Error(`nobody is called ${name}`)
+    return place
+  }
+
+  leave(name: string, now: number): void {
+    this.budget.leave(this.place(name), now)
+  }
+
+  spend(name: string, now: number): void {
+    const holder = this.holders.get(name)
+    if (holder !== undefined) this.budget.spend(holder, now)
+  }
+
+  /** Goes on to a time, step by step, as those who are first would. */
+  until(from: number, to: number): void {
+    for (let now = from; now <= to; now += 50) {
+      this.budget.serve(now)
+      for (const [name, place] of this.places) if (place.granted) this.spend(name, now)
+    }
+  }
+}
+
 describe("RateBudget.join", () => {
-  it("lets one come first at a time, in the order in which they came", () => {
-    const budget = new RateBudget(steady)
-    const came: Array<string> = []
-    const places = ["a", "b", "c"].map((name) => {
-      const place = budget.join(1)
-      place.onFirst = () => came.push(name)
-      return place
-    })
-    const [a, b, c] = places
-    if (a === undefined || b === undefined || c === undefined) return assert.fail("three places")
+  it("lets one watch the clock at a time, in the order in which they came", () => {
+    const budget = limited(steady)
+    send(budget, start)
+    const line = new Line(budget)
+    for (const name of ["a", "b", "c"]) line.join(name, start)
 
     assert.deepStrictEqual(
-      places.map(({ isFirst }) => isFirst),
+      ["a", "b", "c"].map((name) => line.place(name).isFirst),
       [true, false, false]
     )
-    budget.leave(b)
-    assert.deepStrictEqual(came, [])
-    budget.leave(a)
-    assert.deepStrictEqual(came, ["c"])
-    budget.leave(a)
-    budget.leave(c)
+    line.leave("b", start)
+    assert.deepStrictEqual(line.events, [])
+    line.leave("a", start)
+    assert.deepStrictEqual(line.events, ["c first"])
+    line.leave("a", start)
+    line.leave("c", start)
     assert.strictEqual(budget.waiting, 0)
   })
 
   it("tells who comes next what those before will cost", () => {
-    const budget = new RateBudget(steady)
-    budget.reserve(1, start, 0)
-    budget.join(1)
-    budget.join(3)
+    const budget = limited(steady)
+    send(budget, start)
+    const line = new Line(budget)
+    line.join("a", start)
+    line.join("b", start, { cost: 3 })
 
-    assert.strictEqual(budget.expected(1, start), 500)
+    assert.strictEqual(wait(budget, start), 500)
+  })
+
+  it("gives tokens in turn, and to nobody who came later", () => {
+    const budget = limited(steady)
+    send(budget, start)
+    const line = new Line(budget)
+    for (const name of ["a", "b", "c"]) line.join(name, start)
+
+    assert.isFalse(send(budget, start + 100))
+    line.until(start, start + 300)
+
+    assert.deepStrictEqual(line.events, ["a granted", "b first", "b granted", "c first", "c granted"])
+    assert.strictEqual(budget.waiting, 0)
+  })
+
+  it("does not let a call that costs little overtake one that costs much, of a lower class neither", () => {
+    const budget = limited({ ...steady, burst: 5 })
+    departures(budget, 5, start)
+    const line = new Line(budget)
+    line.join("much", start, { cost: 4 })
+    line.join("little", start)
+    line.join("import", start, { traffic: "import" })
+    line.until(start, start + 350)
+    const early = [...line.events]
+    line.until(start + 400, start + 2000)
+
+    assert.deepStrictEqual(early, [])
+    assert.deepStrictEqual(
+      line.events.filter((event) => event.endsWith("granted")),
+      ["much granted", "little granted", "import granted"]
+    )
+  })
+
+  it("is not held up by those who wait for another limit", () => {
+    const budget = budgetOf([
+      policy({ limit: 1, windowMillis: 60_000, burst: 1 }, { name: "search", match: { operations: ["search"] } }),
+      policy(steady, { name: "core" })
+    ])
+    const line = new Line(budget)
+    send(budget, start, { operation: "search" })
+    line.join("search", start, { operation: "search" })
+    line.join("other", start)
+    line.until(start, start + 100)
+
+    assert.deepStrictEqual(line.events, ["other granted"])
+    assert.isTrue(line.place("search").isFirst)
+  })
+
+  it("gives to the next what an interrupted one gives back", () => {
+    const budget = limited(steady)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    const line = new Line(budget)
+    line.join("a", start)
+
+    budget.refund(held, start)
+
+    assert.deepStrictEqual(line.events, ["a granted"])
+  })
+
+  it("holds so many of each class, and no more", () => {
+    const budget = limited(steady, { queue: 2 })
+    send(budget, start)
+    const line = new Line(budget)
+    for (const traffic of ["import", "interactive"] as const) {
+      for (let n = 0; n < 3; n++) line.join(`${traffic} ${n}`, start, { traffic })
+    }
+
+    assert.deepStrictEqual(
+      line.events.filter((event) => event.endsWith("full")),
+      ["import 2 full", "interactive 2 full"]
+    )
+    assert.strictEqual(budget.waiting, 4)
   })
 })
 
-describe("RateBudget.learn", () => {
-  it("asks again after an hour, however long the provider's window is said to be", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 0, resetMillis: 31 * 24 * 3600 * 1000 }, start)
+describe("RateBudget of classes", () => {
+  it("lets those who go first pass in line: interactive, webhook, import", () => {
+    const budget = limited(steady)
+    send(budget, start)
+    const line = new Line(budget)
+    line.join("import", start, { traffic: "import" })
+    line.join("webhook", start, { traffic: "webhook" })
+    line.join("import 2", start, { traffic: "import" })
+    line.join("interactive", start)
+    line.until(start, start + 500)
 
-    assert.strictEqual(budget.peek(1, start), 3_600_000)
+    assert.deepStrictEqual(
+      line.events.filter((event) => event.endsWith("granted")),
+      ["interactive granted", "webhook granted", "import granted", "import 2 granted"]
+    )
+  })
+
+  it("leaves the last tenth of a burst to interactive calls", () => {
+    const count = (traffic: "interactive" | "webhook" | "import") => {
+      const budget = limited({ ...steady, burst: 10 })
+      let sent = 0
+      while (send(budget, start, { traffic })) sent++
+      return sent
+    }
+
+    assert.deepStrictEqual([count("interactive"), count("webhook"), count("import")], [10, 9, 9])
+  })
+
+  it("leaves of a burst of one nothing: then the line alone decides who goes first", () => {
+    assert.isTrue(send(limited(steady), start, { traffic: "import" }))
+  })
+
+  it("leaves nothing that an import of the cost of the burst could never have", () => {
+    assert.isTrue(send(limited({ ...steady, burst: 5 }), start, { traffic: "import", cost: 5 }))
+  })
+
+  it("leaves the last tenth of what the provider says is left", () => {
+    const told = { remaining: 12, resetMillis: 1000, limit: 100 }
+    const count = (traffic: "interactive" | "import", limit?: number) => {
+      const budget = limited()
+      learn(budget, limit === undefined ? { remaining: 12, resetMillis: 1000 } : { ...told, limit }, start)
+      let sent = 0
+      while (send(budget, start, { traffic })) sent++
+      return sent
+    }
+
+    assert.deepStrictEqual([count("interactive", 100), count("import", 100), count("import")], [12, 2, 10])
+  })
+
+  it("keeps the share that it is told to keep", () => {
+    const budget = limited({ ...steady, burst: 10 }, { reserve: 0.5 })
+    let sent = 0
+    while (send(budget, start, { traffic: "import" })) sent++
+
+    assert.strictEqual(sent, 5)
   })
 })
 
-const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+describe("RateBudget of partitions", () => {
+  const channels = (partitions = 100) =>
+    budgetOf([policy({ limit: 1, windowMillis: 1000, burst: 1 }, { name: "channel", perPartition: true })], {
+      partitions
+    })
 
-const Rate = Schema.Struct({ limit: whole(3, 20), windowMillis: whole(50, 1000), burst: whole(3, 6) })
+  it("counts each key by itself, and calls without one together", () => {
+    const budget = channels()
 
-const Reserve = Schema.TaggedStruct("Reserve", { cost: whole(1, 3), longest: whole(0, 500) })
-const Pass = Schema.TaggedStruct("Pass", { millis: whole(0, 200) })
-const Refund = Schema.TaggedStruct("Refund", {})
-const Block = Schema.TaggedStruct("Block", { millis: whole(0, 400) })
-const Learn = Schema.TaggedStruct("Learn", { remaining: whole(0, 8), resetMillis: whole(0, 400) })
+    assert.deepStrictEqual(
+      ["a", "b", "a", undefined, undefined].map((partition) =>
+        send(budget, start, partition === undefined ? {} : { partition })
+      ),
+      [true, true, false, true, false]
+    )
+  })
 
-interface Taken {
-  readonly at: number
-  readonly cost: number
-}
+  it("forgets a key when it is as good as new, and not before", () => {
+    const budget = channels()
+    send(budget, start, { partition: "a" })
 
-/** When a token bucket that has seen these sends has `cost` tokens, not before `from`. */
-const bucketHas = (rate: DeclaredRate, sends: ReadonlyArray<Taken>, cost: number, from: number): number => {
-  const spacing = rate.windowMillis / rate.limit
-  let level = rate.burst
-  let last = Number.NEGATIVE_INFINITY
-  for (const send of sends) {
-    level = Math.min(rate.burst, level + (send.at - last) / spacing) - send.cost
-    last = send.at
+    assert.strictEqual(budget.snapshot(start + 999).partitions, 1)
+    assert.isFalse(send(budget, start + 999, { partition: "a" }))
+    assert.strictEqual(budget.snapshot(start + 1000).partitions, 0)
+  })
+
+  it("retains nothing of ten thousand idle keys after their time", () => {
+    const budget = channels(10_000)
+    for (let n = 0; n < 10_000; n++) send(budget, start + n / 100, { partition: `key ${n}` })
+    const before = budget.snapshot(start + 100).partitions
+    // The next call, of whatever key, clears them.
+    send(budget, start + 60_000, { partition: "another" })
+
+    assert.deepStrictEqual([before, budget.snapshot(start + 60_000).partitions], [10_000, 1])
+  })
+
+  it("remembers no more keys than it may: further ones share a limit until there is room", () => {
+    const budget = channels(2)
+
+    assert.deepStrictEqual(
+      ["a", "b", "c", "d"].map((partition) => send(budget, start, { partition })),
+      [true, true, true, false]
+    )
+    assert.isFalse(send(budget, start, { partition: "a" }))
+    assert.strictEqual(budget.snapshot(start).partitions, 2)
+    assert.deepStrictEqual(
+      ["c", "d"].map((partition) => send(budget, start + 1000, { partition })),
+      [true, true]
+    )
+  })
+
+  it("does not forget a key of which somebody holds or awaits tokens", () => {
+    const budget = channels()
+    const holder = caller(budget, start, { partition: "a" })
+    budget.take(holder, start)
+    const line = new Line(budget)
+    line.join("waiting", start, { partition: "a" })
+
+    assert.strictEqual(budget.snapshot(start + 60_000).partitions, 1)
+    line.leave("waiting", start)
+    budget.refund(holder, start)
+    assert.strictEqual(budget.snapshot(start + 60_000).partitions, 0)
+  })
+
+  it("lets the keys of one policy wait without holding up one another", () => {
+    const budget = channels()
+    send(budget, start, { partition: "a" })
+    const line = new Line(budget)
+    line.join("a", start, { partition: "a" })
+    line.join("b", start, { partition: "b" })
+
+    assert.isTrue(line.place("b").granted)
+    assert.isTrue(line.place("a").isFirst)
+  })
+})
+
+describe("RateBudget.spend", () => {
+  const usageOf = (budget: RateBudget, now: number, of: Caller = {}) => {
+    const holder = caller(budget, now, of)
+    return budget.take(holder, now) ? budget.spend(holder, now) : "refused"
   }
-  return Math.max(from, last + (cost - level) * spacing)
-}
+  const ten: WindowLimit = { limit: 10, windowMillis: 300_000, burst: 10 }
 
-describe("RateBudget as a state machine", () => {
-  it.prop(
-    "waits exactly as long as a token bucket needs, whatever is taken, given back and blocked",
-    [Rate, Schema.Array(Schema.Union([Reserve, Reserve, Pass, Refund, Block])).check(Schema.isMaxLength(80))],
-    ([rate, steps]) => {
-      const budget = new RateBudget(rate)
-      const sends: Array<Taken> = []
-      let now = 1_000_000
-      let blockedUntil = 0
+  it("tells once a window when the share of the limit is used, on both sides of the boundary (RATE-4)", () => {
+    const budget = limited(ten)
+    const told = Array.from({ length: 10 }, () => usageOf(budget, start))
 
-      for (const step of steps) {
-        if (step._tag === "Pass") now += step.millis
-        if (step._tag === "Block") {
-          budget.block(step.millis, now)
-          blockedUntil = Math.max(blockedUntil, now + step.millis)
-        }
-        if (step._tag === "Refund" && (sends.at(-1)?.at ?? 0) >= now) budget.refund(sends.pop()?.cost ?? 0)
-        if (step._tag === "Reserve") {
-          const wanted = bucketHas(rate, sends, step.cost, Math.max(now, blockedUntil)) - now
-          const peeked = budget.peek(step.cost, now)
-          const wait = budget.reserve(step.cost, now, step.longest)
+    assert.deepStrictEqual(told, [
+      ...Array<undefined>(7).fill(undefined),
+      { limitName: "default", partition: null, limit: 10, used: 8, windowMillis: 300_000 },
+      undefined,
+      undefined
+    ])
+    const later = Array.from({ length: 8 }, () => usageOf(budget, start + 300_000))
+    assert.deepStrictEqual(later.at(-1), {
+      limitName: "default",
+      partition: null,
+      limit: 10,
+      used: 8,
+      windowMillis: 300_000
+    })
+  })
 
-          assert.closeTo(peeked, wanted, 1e-6)
-          assert.strictEqual(wait, peeked > step.longest ? undefined : peeked)
-          if (wait !== undefined) sends.push({ at: now + wait, cost: step.cost })
-        }
-      }
-    },
-    { arbitrary: { runs: 1000, size: 80, seed: "bucket" } }
-  )
+  it("tells not more than once a minute, however short the window", () => {
+    const budget = limited({ limit: 10, windowMillis: 1000, burst: 10 })
+    const alarms: Array<number> = []
+    for (let second = 0; second < 130; second++) {
+      for (let n = 0; n < 9; n++) if (usageOf(budget, start + second * 1000) !== undefined) alarms.push(second)
+    }
 
-  it.prop(
-    "never lets more than limit + burst - 1 leave in any window, and obeys every block and every window that it was told",
-    [Rate, Schema.Array(Schema.Union([Reserve, Reserve, Pass, Refund, Block, Learn])).check(Schema.isMaxLength(120))],
-    ([rate, steps]) => {
-      const budget = new RateBudget(rate)
-      const sends: Array<Taken> = []
-      let now = 1_000_000
-      let blockedUntil = 0
-      const nothing = { atFirst: Number.POSITIVE_INFINITY, remaining: Number.POSITIVE_INFINITY, resetAt: 0 }
-      let told = nothing
+    assert.deepStrictEqual(alarms, [0, 60, 120])
+  })
 
-      for (const step of steps) {
-        if (step._tag === "Pass") now += step.millis
-        if (now >= told.resetAt) told = nothing
-        if (step._tag === "Block") {
-          budget.block(step.millis, now)
-          blockedUntil = Math.max(blockedUntil, now + step.millis)
-        }
-        if (step._tag === "Learn") {
-          budget.learn(step, now)
-          if (step.remaining < told.remaining)
-            told = { atFirst: step.remaining, remaining: step.remaining, resetAt: now + step.resetMillis }
-        }
-        if (step._tag === "Refund" && (sends.at(-1)?.at ?? 0) >= now) {
-          const { cost } = sends.pop() ?? { cost: 0 }
-          budget.refund(cost)
-          told = { ...told, remaining: Math.min(told.atFirst, told.remaining + cost) }
-        }
-        if (step._tag === "Reserve") {
-          const wait = budget.reserve(step.cost, now, step.longest)
-          if (wait === undefined) continue
-          assert.isAtLeast(wait, 0)
-          assert.isAtLeast(now + wait, blockedUntil)
-          if (told.remaining < step.cost) assert.isAtLeast(now + wait, told.resetAt)
-          told = { ...told, remaining: told.remaining - step.cost }
-          sends.push({ at: now + wait, cost: step.cost })
-        }
-      }
+  it("has the share that it is told to have", () => {
+    const budget = limited(ten, { alarmAt: 0.3 })
 
-      for (const last of sends) {
-        const together = sends.filter(({ at }) => at > last.at - rate.windowMillis + 1e-6 && at <= last.at)
-        assert.isAtMost(
-          together.reduce((sum, { cost }) => sum + cost, 0),
-          rate.limit + rate.burst - 1
-        )
-      }
-    },
-    { arbitrary: { runs: 1000, size: 120, seed: "windows" } }
-  )
+    assert.deepStrictEqual(
+      Array.from({ length: 4 }, () => usageOf(budget, start) !== undefined),
+      [false, false, true, false]
+    )
+  })
 
-  it.prop(
-    "never waits a negative time, nor forgets a wait, under any clock",
-    [Schema.Array(Schema.Union([Reserve, Learn, Block, Pass]))],
-    ([steps]) => {
-      const budget = new RateBudget(undefined)
-      let now = start
+  it("is shown as usage, of the window that goes on", () => {
+    const budget = limited(ten)
+    for (let n = 0; n < 3; n++) usageOf(budget, start)
+    const shown = (now: number) => budget.snapshot(now).usage.map(({ used }) => used)
 
-      for (const step of steps) {
-        if (step._tag === "Pass") now += step.millis
-        if (step._tag === "Reserve") budget.reserve(step.cost, now, step.longest)
-        if (step._tag === "Learn") budget.learn(step, now)
-        if (step._tag === "Block") budget.block(step.millis, now)
-        const { remaining, waitMillis } = budget.snapshot(now)
-        assert.isAtLeast(waitMillis, 0)
-        assert.isAtLeast(remaining ?? 0, 0)
-      }
-    },
-    { arbitrary: { runs: 500, seed: "snapshot" } }
-  )
+    assert.deepStrictEqual([shown(start + 299_999), shown(start + 300_000)], [[3], [0]])
+  })
+
+  it("is told by answers too, where they tell the limit", () => {
+    const budget = limited()
+    const usages = [30, 20, 10].map((remaining) => learn(budget, { remaining, resetMillis: 90_000, limit: 100 }, start))
+
+    assert.deepStrictEqual(usages, [
+      undefined,
+      { limitName: "", partition: null, limit: 100, used: 80, windowMillis: null },
+      undefined
+    ])
+  })
+})
+
+describe("RateBudget.replace", () => {
+  it("keeps what was counted under a new limit", () => {
+    const budget = limited({ limit: 10, windowMillis: 1000, burst: 10 })
+    departures(budget, 8, start)
+    budget.replace([policy({ limit: 5, windowMillis: 1000, burst: 5 })], start)
+
+    // Eight were spent of what is a burst of five now.
+    assert.strictEqual(wait(budget, start), 800)
+    budget.replace([policy({ limit: 20, windowMillis: 1000, burst: 20 })], start)
+    assert.strictEqual(departures(budget, 12, start).at(-1), 0)
+    assert.isFalse(send(budget, start))
+  })
+
+  it("keeps blocks, what was told, what is held, and who waits", () => {
+    const budget = limited(steady)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    const line = new Line(budget)
+    line.join("a", start)
+    budget.replace([policy({ limit: 10, windowMillis: 1000, burst: 2 })], start)
+
+    assert.isTrue(line.place("a").granted)
+    line.spend("a", start)
+    budget.spend(held, start)
+    assert.strictEqual(wait(budget, start), 100)
+    block(budget, 5000, start)
+    budget.replace([], start)
+    assert.strictEqual(wait(budget, start), 5000)
+  })
+
+  it("begins anew with a policy of another name", () => {
+    const budget = limited(steady)
+    send(budget, start)
+    budget.replace([policy(steady, { name: "other" })], start)
+
+    assert.strictEqual(wait(budget, start), 0)
+  })
+
+  it("reaches the keys of a policy that counts by partition", () => {
+    const channel = (limit: number) =>
+      policy({ limit, windowMillis: 1000, burst: limit }, { name: "channel", perPartition: true })
+    const budget = budgetOf([channel(1)])
+    send(budget, start, { partition: "a" })
+    budget.replace([channel(2)], start)
+
+    assert.deepStrictEqual(
+      ["a", "a", "b", "b", "b"].map((partition) => send(budget, start, { partition })),
+      [true, false, true, true, false]
+    )
+  })
 })

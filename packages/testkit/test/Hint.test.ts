@@ -7,7 +7,7 @@ import { Hint } from "@breakwater/testkit"
 const now = Date.UTC(2026, 10, 21, 12, 0, 0)
 const read = (hint: Hint.Hint) => {
   const headers = Headers.fromInput(Hint.headers(hint, now))
-  return { wait: RetryHint.fromHeaders(headers, now), quota: Dialect.quota(headers, now) }
+  return { wait: RetryHint.fromHeaders(headers, now), quota: Dialect.quotas(Dialect.resolve(), headers, now)[0] }
 }
 
 describe("Hint.headers", () => {
@@ -42,12 +42,12 @@ describe("Hint.headers", () => {
     for (const epoch of [false, true]) {
       assert.deepStrictEqual(read(Hint.xRateLimit({ remaining: 3, resetSeconds: 30, epoch })), {
         ...none,
-        quota: { remaining: 3, resetMillis: 30_000 }
+        quota: { name: "", remaining: 3, resetMillis: 30_000, limit: undefined }
       })
     }
     assert.deepStrictEqual(read(Hint.rateLimit({ resetSeconds: 12 })), {
       ...none,
-      quota: { remaining: 0, resetMillis: 12_000 }
+      quota: { name: "default", remaining: 0, resetMillis: 12_000, limit: 100 }
     })
   })
 })

@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Place } from "../policy/RateBudget.ts"
-import { maxWaiting } from "../policy/RateBudget.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { CredentialRejected } from "../vocabulary/FatalReason.ts"
@@ -41,18 +40,12 @@ const credentialReady = (call: RunningCall): boolean => {
 
 /** Takes everything an attempt needs if all of it is to be had now; otherwise takes nothing. @category admission @since 0.1.0 */
 export const tryNow = (call: RunningCall, fiber: AnyFiber, now: number): boolean => {
-  const { connection, lane, operation } = call
-  const { rate } = connection
-  if (
-    lane.breaker.peek(call, fiber, now) > 0 ||
-    rate.waiting > 0 ||
-    rate.peek(operation.cost, now) > 0 ||
-    !credentialReady(call)
-  )
-    return false
+  const { lane } = call
+  const { rate } = call.connection
+  call.route = rate.routeOf(call.operation, call.partition, now)
+  if (lane.breaker.peek(call, fiber, now) > 0 || rate.expected(call, now) > 0 || !credentialReady(call)) return false
   if (!lane.bulkhead.tryAcquire(call)) return false
-  rate.reserve(operation.cost, now, 0)
-  call.tokens = operation.cost
+  rate.hold(call)
   lane.breaker.admit(call, now, call.policy.attemptMillis)
   return true
 }
@@ -83,59 +76,48 @@ const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: A
   return open > 0 ? circuitOpen(open) : undefined
 })
 
-const giveBackToken = (call: RunningCall): void => {
-  call.connection.rate.refund(call.tokens)
-  call.tokens = 0
-}
-
 const rateLimited = (millis: number): AttemptFailure =>
   refusal(new RateLimited({ by: "budget", retryAfter: Duration.millis(Math.ceil(millis)) }))
 
-/** Waits until the place comes first, or until it is too late. */
-const awaitTurn = (place: Place, millis: number): Effect.Effect<boolean> =>
-  place.isFirst
-    ? Effect.succeed(true)
-    : Effect.map(
-        Effect.timeoutOption(
-          Effect.callback<void>((resume) => {
-            // In a turn of its own: run inside the leaving of the one before, a line that empties at once would leave from its end, and overflow the stack.
-            place.onFirst = () => resume(Effect.yieldNow)
-          }),
-          millis
-        ),
-        Option.isSome
-      )
+/** Waits until the place is given its tokens, or comes first, or so long. */
+const awaitChange = (place: Place, millis: number): Effect.Effect<unknown> => {
+  const { isFirst } = place
+  return Effect.timeoutOption(
+    Effect.callback<void>((resume) => {
+      // In a turn of its own: run inside the leaving of the one before, a line that empties at once would leave from its end, and overflow the stack.
+      place.onChange = () => resume(Effect.yieldNow)
+      if (place.granted || place.isFirst !== isFirst) place.onChange()
+    }),
+    millis
+  )
+}
 
-/** Stands in line and takes the tokens when they are to be had; `until` is the last instant at which they are of use. */
+/** Stands in line until the tokens are given; `until` is the last instant at which they are of use. Only who is first watches the clock. */
 const inLine = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber, place: Place, until: number) {
   const { rate } = call.connection
-  const first = yield* awaitTurn(place, until - nowOf(fiber))
-  if (!first) return rateLimited(rate.peek(place.cost, nowOf(fiber)))
-  while (true) {
+  while (!place.granted) {
     const now = nowOf(fiber)
-    const wait = rate.peek(place.cost, now)
-    if (now + wait > until) return rateLimited(wait)
-    if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
-    else {
-      rate.reserve(place.cost, now, 0)
-      call.tokens = place.cost
-      return undefined
-    }
+    const wait = rate.wait(call, now)
+    if (place.isFirst ? now + wait > until : now >= until) return rateLimited(wait)
+    yield* awaitChange(place, place.isFirst ? Math.ceil(wait) : until - now)
+    rate.serve(nowOf(fiber))
   }
+  return undefined
 })
 
 /** Takes the rate tokens, after those who wait already. A wait that does not fit is refused now. */
 const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const { rate } = call.connection
-  const { cost } = call.operation
   const before = nowOf(fiber)
   const longest = Math.min(call.policy.rateWaitMillis - call.rateWaited, call.deadlineAt - before - 1)
-  const expected = rate.expected(cost, before)
-  if (rate.waiting >= maxWaiting || expected > longest) return rateLimited(expected)
-  const place = rate.join(cost)
+  call.route = rate.routeOf(call.operation, call.partition, before)
+  const expected = rate.expected(call, before)
+  if (expected > longest) return rateLimited(expected)
+  const place = rate.join(call, before)
+  if (place === undefined) return rateLimited(expected)
   const refused = yield* Effect.ensuring(
     inLine(call, fiber, place, before + longest),
-    Effect.sync(() => rate.leave(place))
+    Effect.sync(() => rate.leave(place, nowOf(fiber)))
   )
   const waited = nowOf(fiber) - before
   call.rateWaited += waited
@@ -182,15 +164,14 @@ const round = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const limited = yield* awaitRate(call, fiber)
   if (limited !== undefined) return limited
   if (call.lane.bulkhead.tryAcquire(call)) return undefined
-  giveBackToken(call)
+  call.connection.rate.refund(call, nowOf(fiber))
   const overloaded = yield* awaitSlot(call, fiber)
   if (overloaded !== undefined) return overloaded
-  if (call.connection.rate.reserve(call.operation.cost, nowOf(fiber), 0) === undefined) {
-    call.lane.bulkhead.release(call)
-    return "again"
-  }
-  call.tokens = call.operation.cost
-  return undefined
+  const { rate } = call.connection
+  call.route = rate.routeOf(call.operation, call.partition, nowOf(fiber))
+  if (rate.take(call, nowOf(fiber))) return undefined
+  call.lane.bulkhead.release(call)
+  return "again"
 })
 
 /** Waits for whatever an attempt needs, each wait within its bound and the deadline; the refusal, if it cannot be had. @category admission @since 0.1.0 */

@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Dialect from "../definition/Dialect.ts"
 import type { Verdict } from "../definition/ErrorTable.ts"
 import * as ErrorTable from "../definition/ErrorTable.ts"
+import type { Quota } from "../definition/Quota.ts"
 import { BodyTooLarge } from "../transport/BodyRead.ts"
 import { BufferedResponse } from "../transport/BufferedResponse.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
@@ -17,6 +18,8 @@ import type { Redaction } from "../vocabulary/Redaction.ts"
 import { failureCode, safeCause } from "../vocabulary/Redaction.ts"
 import * as RetryHint from "../vocabulary/RetryHint.ts"
 import * as Retryable from "../vocabulary/RetryableReason.ts"
+import type { Headers } from "../vocabulary/Platform.ts"
+import * as CallNotices from "./CallNotices.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
 const duration = (millis: number | undefined): Duration.Duration | undefined =>
@@ -59,22 +62,42 @@ const reasonOf = (
   }
 }
 
-/** What every answer tells beside its outcome: the quota that is left, and a wait that binds all calls of the connection. */
-const learn = (call: RunningCall, response: BufferedResponse, now: number): void => {
-  const quota = Dialect.quota(response.headers, now)
-  if (quota !== undefined) call.connection.rate.learn(quota, now)
+/** What every answer tells beside its outcome: what is left of the limits, and how long the operation will be there. */
+const learn = (call: RunningCall, { headers }: BufferedResponse, now: number): ReadonlyArray<Quota> => {
+  const { dialect, rate } = call.connection
+  const told = Dialect.quotas(dialect, headers, now)
+  for (const quota of told) {
+    const usage = rate.learn(call.route, { ...quota, scope: dialect.scope }, now)
+    if (usage !== undefined) CallNotices.noteUsage(call, usage)
+  }
+  const concurrent = Dialect.concurrent(dialect, headers)
+  if (concurrent !== undefined) {
+    const usage = rate.noteConcurrency(concurrent, dialect.concurrency?.limit, now)
+    if (usage !== undefined) CallNotices.noteUsage(call, usage)
+  }
+  CallNotices.noteDeprecation(call, headers)
+  return told
+}
+
+/** A refusal for the rate holds back whom it is about, a margin longer than it asks (RATE-3), and never longer than a hint is slept. */
+const holdBack = (call: RunningCall, headers: Headers.Headers, hintMillis: number, now: number): void => {
+  const { dialect, options, rate } = call.connection
+  const scope = Dialect.refusalScope(dialect, headers)
+  const { marginMillis } = options.policy.rate
+  if (scope !== "call")
+    rate.block(call.route, scope, Math.min(hintMillis, call.policy.hintCapMillis) + marginMillis, now)
 }
 
 const failureOf = (
   call: RunningCall,
   response: BufferedResponse,
   now: number,
-  parts: Pick<AttemptFailure, "reason" | "sent" | "unhealthy">
+  parts: Pick<AttemptFailure, "reason" | "sent" | "unhealthy"> & Partial<Pick<AttemptFailure, "hintMillis">>
 ): AttemptFailure => {
   const replayed = call.operation.keys?.replayedHeader
   return {
-    ...parts,
     hintMillis: RetryHint.fromHeaders(response.headers, now),
+    ...parts,
     replayed: replayed !== undefined && response.headers[replayed.toLowerCase()] === "true",
     status: response.status,
     requestId: call.connection.requestIdOf(response.headers),
@@ -97,7 +120,12 @@ const asDeleted = (call: RunningCall, response: BufferedResponse): void => {
   call.answer = new BufferedResponse(response.request, { status, headers: response.headers }, nothing)
 }
 
-const ofFailedStatus = (call: RunningCall, response: BufferedResponse, now: number): AttemptFailure | undefined => {
+const ofFailedStatus = (
+  call: RunningCall,
+  response: BufferedResponse,
+  told: ReadonlyArray<Quota>,
+  now: number
+): AttemptFailure | undefined => {
   const { status } = response
   const parsed = response.parsed
   const verdict = ErrorTable.read(call.connection.errors, {
@@ -111,13 +139,15 @@ const ofFailedStatus = (call: RunningCall, response: BufferedResponse, now: numb
     asDeleted(call, response)
     return undefined
   }
-  const hintMillis = RetryHint.fromHeaders(response.headers, now)
+  const hintMillis =
+    RetryHint.fromHeaders(response.headers, now) ??
+    (verdict.means === "RateLimited" ? Dialect.refusalMillis(call.connection.dialect, told) : undefined)
   const reason = reasonOf(verdict, status, hintMillis, call.connection.options.redaction)
-  if (reason._tag === "RateLimited" && hintMillis !== undefined)
-    call.connection.rate.block(Math.min(hintMillis, call.policy.hintCapMillis), now)
+  if (reason._tag === "RateLimited" && hintMillis !== undefined) holdBack(call, response.headers, hintMillis, now)
   const decided = Fatal.isFatalReason(reason) ? !verdict.undecided : verdict.refusedBeforeWork
   const sent = decided ? "refused" : "unknown"
-  const failure = failureOf(call, response, now, { reason, sent, unhealthy: reason._tag === "Unavailable" })
+  const unhealthy = reason._tag === "Unavailable"
+  const failure = failureOf(call, response, now, { reason, sent, unhealthy, hintMillis })
   return verdict.concerns === undefined ? failure : { ...failure, concerns: verdict.concerns }
 }
 
@@ -146,10 +176,10 @@ const ofSuccessStatus = (call: RunningCall, response: BufferedResponse, now: num
 /** What an answer came to: a failure, or `undefined` when it is the call's outcome, kept as `call.answer`. @category classification @since 0.1.0 */
 export const ofResponse = (call: RunningCall, response: BufferedResponse, now: number): AttemptFailure | undefined => {
   call.answer = response
-  learn(call, response, now)
+  const told = learn(call, response, now)
   if (response.status >= 200 && response.status < 300) return ofSuccessStatus(call, response, now)
   if (response.status === 304 && call.operation.declared === undefined) return undefined
-  return ofFailedStatus(call, response, now)
+  return ofFailedStatus(call, response, told, now)
 }
 
 /** Codes of failures in which no request reached the provider: no name, no connection, no TLS. A damaged TLS record comes later. */

@@ -2,17 +2,20 @@
  * A protected call around what is already there: around any effect (`protect`), or as a plain `HttpClient` that existing code is given (`layer`). The third way in
  * is a declared provider (`Client`). All three go the same way (`Pipeline`). @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
-import type { CallPolicy, CallPolicyError, ResolvedPolicy } from "../definition/CallPolicy.ts"
+import type { CallPolicy, ResolvedPolicy } from "../definition/CallPolicy.ts"
+import { CallPolicyError } from "../definition/CallPolicy.ts"
+import * as Dialect from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
 import * as Operation from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
-import type { RateLimit } from "../definition/Provider.ts"
+import type { Rate } from "../definition/RatePlan.ts"
+import * as RatePlan from "../definition/RatePlan.ts"
 import { KeyCell, CurrentKey } from "../policy/Idempotency.ts"
 import * as Connections from "../store/Connections.ts"
 import * as Outgoing from "../transport/Outgoing.ts"
@@ -32,7 +35,8 @@ import { CurrentCall, RunningCall } from "./RunningCall.ts"
 export { withDeadline } from "../policy/Deadline.ts"
 export { currentKey } from "./EffectAttempt.ts"
 export type { Classification } from "./EffectAttempt.ts"
-export { refreshLane, withCorrelationId, withPolicy } from "./CallSettings.ts"
+export { refreshLane, withClass, withCorrelationId, withPartition, withPolicy } from "./CallSettings.ts"
+export type { TrafficClass } from "../vocabulary/TrafficClass.ts"
 
 /** What is shared by the calls of one origin, when no provider is declared. @category models @since 0.1.0 */
 export interface Options {
@@ -41,8 +45,10 @@ export interface Options {
   readonly policy?: CallPolicy | undefined
   /** What the answers mean. Default: by status alone. */
   readonly errors?: ErrorTable | undefined
-  /** Requests that may leave in a window, for each origin. Default: only what answers tell. */
-  readonly rate?: (Omit<RateLimit, "limit"> & { readonly limit: number }) | undefined
+  /** Requests that may leave in a window, for each origin; a limit with two numbers counts with the one for production. Default: only what answers tell. */
+  readonly rate?: Rate | undefined
+  /** How answers tell of limits. Default `Dialect.standard`. */
+  readonly dialect?: Dialect.Dialect | undefined
   /** Request header that carries an idempotency key in this app: a write that has it is `keyed`, any other is `unsafe`. Default: no header counts. */
   readonly idempotencyHeader?: string | undefined
   /** How long the provider remembers a key. Default `"24 hours"`. */
@@ -85,14 +91,8 @@ const makeConnection = (
     insecure: origin !== undefined && !Outgoing.isAllowed(origin),
     service: options.userAgent?.split(/[/ ]/u, 1)[0],
     policy,
-    rate:
-      options.rate === undefined
-        ? undefined
-        : {
-            limit: options.rate.limit,
-            windowMillis: Duration.toMillis(options.rate.window),
-            burst: options.rate.burst ?? 1
-          },
+    rate: RatePlan.resolve(options.rate, "production"),
+    dialect: options.dialect,
     redaction: Redaction.make({
       ...options.redaction,
       secrets: () => [...(options.redaction?.secrets?.() ?? []), ...secretsInFlight()]
@@ -149,8 +149,16 @@ class Origins implements Connections.Observed {
   }
 }
 
-const resolved = (options: Options): Effect.Effect<ResolvedPolicy, CallPolicyError> =>
-  Effect.fromResult(PolicyRules.resolve(options.provider, options.policy ?? {}))
+const resolved = ({
+  dialect,
+  policy = {},
+  provider,
+  rate
+}: Options): Effect.Effect<ResolvedPolicy, CallPolicyError> => {
+  const problem = (rate && RatePlan.problemOf(rate)) ?? (dialect && Dialect.problemOf(dialect))
+  if (problem === undefined) return Effect.fromResult(PolicyRules.resolve(provider, policy))
+  return Effect.fail(new CallPolicyError({ owner: provider, field: problem[0], rule: problem[1] }))
+}
 
 /** Operations of a plain client: one for each method and safety, so that their number is bounded. */
 const operationsOf = (options: Options, policy: ResolvedPolicy) => {

@@ -9,9 +9,11 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Result from "effect/Result"
 import type { CallPolicy, ResolvedPolicy } from "../definition/CallPolicy.ts"
-import { merge } from "../definition/CallPolicy.ts"
+import { merge, ofClass } from "../definition/CallPolicy.ts"
 import type { Operation } from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
+import type { TrafficClass } from "../vocabulary/TrafficClass.ts"
+import { rankOf } from "../vocabulary/TrafficClass.ts"
 import * as Outgoing from "../transport/Outgoing.ts"
 import { InvalidRequest } from "../vocabulary/FatalReason.ts"
 import type { RunningCall } from "./RunningCall.ts"
@@ -24,6 +26,12 @@ const Override = Context.Reference<CallPolicy | undefined>("@breakwater/core/Cal
 })
 const InRefreshLane = Context.Reference<boolean>("@breakwater/core/CallSettings/InRefreshLane", {
   defaultValue: () => false
+})
+const Traffic = Context.Reference<TrafficClass>("@breakwater/core/CallSettings/Traffic", {
+  defaultValue: () => "interactive"
+})
+const Partition = Context.Reference<string | undefined>("@breakwater/core/CallSettings/Partition", {
+  defaultValue: () => undefined
 })
 
 /**
@@ -48,6 +56,27 @@ export const withPolicy: {
 )
 
 /**
+ * Says who waits for the calls inside: `"interactive"` (a person; the default), `"webhook"` (what a webhook has set off), `"import"` (nobody). Where the rate does not let all
+ * through, the first goes before the second, and the second before the third; the lower two leave a reserve. Imports have 10 minutes and wait up to 5 for the rate, unless
+ * the policy says otherwise. @category combinators @since 0.1.0
+ */
+export const withClass: {
+  (traffic: TrafficClass): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, traffic: TrafficClass): Effect.Effect<A, E, R>
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, traffic: TrafficClass) =>
+  Effect.provideService(self, Traffic, traffic)
+)
+
+/**
+ * Names what the calls inside are about, for limits that the provider counts for each by itself (`RatePolicy.perPartition`): a channel, a customer, a phone number. 1 to 256
+ * characters; another one is refused as `InvalidRequest`. It is not sent. @category combinators @since 0.1.0
+ */
+export const withPartition: {
+  (key: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E, R>
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, key: string) => Effect.provideService(self, Partition, key))
+
+/**
  * Runs the calls inside in the lane for refreshing a credential: a bulkhead and a breaker of their own, no credential. A `CredentialSource` that calls its own
  * provider does it here; otherwise the refresh would wait for the calls that wait for it. @category combinators @since 0.1.0
  */
@@ -65,22 +94,46 @@ const ownId = ({ connection, request }: RunningCall): string | undefined => {
 
 const idPattern = /^[\w.:-]{1,128}$/u
 
+type Resolved = ResolvedPolicy | InvalidRequest
+
+const resolved = (operation: Operation, written: CallPolicy): Resolved => {
+  const policy = PolicyRules.resolve(operation.name, written)
+  return Result.isSuccess(policy)
+    ? policy.success
+    : new InvalidRequest({ field: `policy ${policy.failure.field}`, detail: policy.failure.rule })
+}
+
 /** The last override of each operation, resolved: callers use few, and use them often. */
 const resolvedOverrides = new WeakMap<
   CallPolicy,
-  { readonly operation: Operation; readonly policy: ResolvedPolicy | InvalidRequest }
+  { readonly operation: Operation; readonly traffic: TrafficClass; readonly policy: Resolved }
 >()
 
-const overridden = (operation: Operation, override: CallPolicy): ResolvedPolicy | InvalidRequest => {
+const overridden = (operation: Operation, traffic: TrafficClass, override: CallPolicy): Resolved => {
   const found = resolvedOverrides.get(override)
-  if (found?.operation === operation) return found.policy
-  const resolved = PolicyRules.resolve(operation.name, merge(operation.written, override))
-  const policy = Result.isSuccess(resolved)
-    ? resolved.success
-    : new InvalidRequest({ field: `policy ${resolved.failure.field}`, detail: resolved.failure.rule })
-  resolvedOverrides.set(override, { operation, policy })
+  if (found?.operation === operation && found.traffic === traffic) return found.policy
+  const policy = resolved(operation, merge(ofClass(operation.written, traffic), override))
+  resolvedOverrides.set(override, { operation, traffic, policy })
   return policy
 }
+
+/** The policies of the lower classes, resolved. */
+const resolvedClasses = {
+  webhook: new WeakMap<Operation, Resolved>(),
+  import: new WeakMap<Operation, Resolved>()
+}
+
+const policyOf = (operation: Operation, traffic: TrafficClass, override: CallPolicy | undefined): Resolved => {
+  if (override !== undefined) return overridden(operation, traffic, override)
+  if (traffic === "interactive") return operation.policy
+  const known = resolvedClasses[traffic].get(operation)
+  if (known !== undefined) return known
+  const policy = resolved(operation, ofClass(operation.written, traffic))
+  resolvedClasses[traffic].set(operation, policy)
+  return policy
+}
+
+const partitionRule = new InvalidRequest({ field: "partition", detail: "must be 1 to 256 characters" })
 
 /** Sets up a call from its context; says why it must not begin. @category constructors @since 0.1.0 */
 export const settingsOf = (
@@ -90,8 +143,9 @@ export const settingsOf = (
   outerDeadline: number | undefined
 ): InvalidRequest | undefined => {
   call.startedAt = now
-  const override = fiber.getRef(Override)
-  const policy = override === undefined ? call.operation.policy : overridden(call.operation, override)
+  const traffic = fiber.getRef(Traffic)
+  call.rank = rankOf(traffic)
+  const policy = policyOf(call.operation, traffic, fiber.getRef(Override))
   const id = fiber.getRef(CorrelationId)
   call.clock = fiber.getRef(Clock.Clock)
   if (id !== undefined && !idPattern.test(id)) {
@@ -106,7 +160,13 @@ export const settingsOf = (
   const deadlineAt = now + policy.deadlineMillis
   call.deadlineAt = outerDeadline === undefined ? deadlineAt : Math.max(now, Math.min(deadlineAt, outerDeadline))
   call.policy = policy
-  if (fiber.getRef(InRefreshLane)) call.lane = call.connection.refreshes
+  call.partition = fiber.getRef(Partition)
+  if (call.partition !== undefined && (call.partition === "" || call.partition.length > 256)) return partitionRule
+  if (fiber.getRef(InRefreshLane)) {
+    call.lane = call.connection.refreshes
+    // Whoever waits for the credential waits for this.
+    call.rank = 0
+  }
   if (call.connection.options.insecure === true) return Outgoing.insecure
   return call.request === undefined ? undefined : Outgoing.problemOf(call.request)
 }

@@ -5,7 +5,6 @@
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
@@ -19,9 +18,9 @@ import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
 import * as CallPolicies from "../definition/CallPolicy.ts"
 import * as Operation from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
-import type { Any, Provider, RateLimit } from "../definition/Provider.ts"
+import type { Any, Provider } from "../definition/Provider.ts"
 import { isSecure } from "../definition/Provider.ts"
-import type { DeclaredRate } from "../policy/RateBudget.ts"
+import * as RatePlan from "../definition/RatePlan.ts"
 import * as Connections from "../store/Connections.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
 import * as CredentialSources from "../store/CredentialSource.ts"
@@ -119,7 +118,7 @@ export interface LayerOptions {
   readonly connection?: string | undefined
   /** In place of the environment's base URL: https, or http on loopback. */
   readonly baseUrl?: string | undefined
-  /** Requests that this account may send in the provider's window. Default: what the provider declares for the environment. */
+  /** Requests that this account may send in the provider's window, where the provider declares one limit. Default: what it declares for the environment. */
   readonly rateLimit?: number | undefined
   /** Over the provider's policy, under the operations' own. */
   readonly policy?: CallPolicy | undefined
@@ -138,20 +137,6 @@ const keyOf = (credential: LayerOptions["credential"]): Redacted.Redacted<string
 const fingerprint = (key: Redacted.Redacted<string>): string =>
   (Hash.string(Redacted.value(key)) >>> 0).toString(16).padStart(8, "0")
 
-const rateOf = (
-  rate: RateLimit | undefined,
-  environment: Environment,
-  own: number | undefined
-): DeclaredRate | undefined => {
-  if (rate === undefined) return undefined
-  const limit = own ?? (typeof rate.limit === "number" ? rate.limit : rate.limit[environment])
-  return {
-    limit,
-    windowMillis: Duration.toMillis(rate.window),
-    burst: rate.burst ?? 1
-  }
-}
-
 const product = /^[!#$%&'*+.^`|~\w-]+(?:\/[!#$%&'*+.^`|~\w-]+)?(?: .*)?$/u
 
 /** Why a key must not be sent. */
@@ -164,6 +149,13 @@ const problemOfKey = (provider: Any, environment: Environment, key: Redacted.Red
   return elsewhere === undefined
     ? undefined
     : `is a ${elsewhere} key, and the environment is ${environment}: nothing was sent`
+}
+
+const ruleOfRateLimit = ({ api, rate }: Any, limit: number): string | undefined => {
+  if (!(limit > 0 && limit < Number.POSITIVE_INFINITY)) return "must be above 0"
+  if (rate === undefined || Array.isArray(rate)) return "replaces one limit, and the provider does not declare one"
+  const heavy = Operation.matchedOf(api as HttpApi.Top).find(({ cost }) => cost > Math.max(1, limit))
+  return heavy && `must not be below the cost (${heavy.cost}) of ${heavy.path}`
 }
 
 /** The first setting that cannot be used. */
@@ -179,10 +171,11 @@ const problemOf = (
   if (options.userAgent !== undefined && (options.userAgent.length > 200 || !product.test(options.userAgent))) {
     return problem("userAgent", 'must be like "shop/1.4 (ops@shop.example)", at most 200 characters')
   }
-  if (options.rateLimit !== undefined && !(options.rateLimit > 0)) return problem("rateLimit", "must be above 0")
+  const rule = options.rateLimit === undefined ? undefined : ruleOfRateLimit(provider, options.rateLimit)
+  if (rule !== undefined) return problem("rateLimit", rule)
   const key = keyOf(options.credential)
-  const rule = key === undefined ? undefined : problemOfKey(provider, environment, key)
-  return rule === undefined ? undefined : problem("credential", rule)
+  const ruleOfKey = key === undefined ? undefined : problemOfKey(provider, environment, key)
+  return ruleOfKey === undefined ? undefined : problem("credential", ruleOfKey)
 }
 
 /** Secrets of one connection that are taken out of what is shown: an answer may quote one that was replaced while it was on its way. */
@@ -235,7 +228,8 @@ const connectionOf = (
     declaredOrigin: options.baseUrl === undefined,
     service: userAgent.split(/[/ ]/u, 1)[0],
     policy: parts.policy,
-    rate: rateOf(provider.rate, parts.environment, options.rateLimit),
+    rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
+    dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
     errors: provider.errors,
     auth: provider.auth,

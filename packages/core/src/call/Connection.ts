@@ -5,12 +5,14 @@
 import * as DateTime from "effect/DateTime"
 import type { Auth, Environment } from "../definition/Auth.ts"
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
+import type { Dialect, ResolvedDialect } from "../definition/Dialect.ts"
+import * as Dialects from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
 import type { Operation } from "../definition/Operation.ts"
 import { Bulkhead } from "../policy/Bulkhead.ts"
 import type { CircuitSnapshot } from "../policy/Circuit.ts"
 import { Circuit } from "../policy/Circuit.ts"
-import type { DeclaredRate } from "../policy/RateBudget.ts"
+import type { ResolvedRatePolicy } from "../definition/RatePlan.ts"
 import { RateBudget } from "../policy/RateBudget.ts"
 import { RetryBudget, terms } from "../policy/RetryBudget.ts"
 import type { CircuitHealth, ConnectionHealth, NamedCircuit, Observed } from "../store/Connections.ts"
@@ -39,7 +41,8 @@ export interface ConnectionOptions {
   readonly service?: string | undefined
   /** Sizes of the shared policies: the provider's own policy, not one operation's. */
   readonly policy: ResolvedPolicy
-  readonly rate?: DeclaredRate | undefined
+  readonly rate?: ReadonlyArray<ResolvedRatePolicy> | undefined
+  readonly dialect?: Dialect | undefined
   readonly redaction: Redaction
   readonly errors?: ErrorTable | undefined
   readonly auth?: Auth | undefined
@@ -62,6 +65,10 @@ export class Lane {
     this.bulkhead = new Bulkhead(policy.bulkhead)
   }
 }
+
+/** Words about the end of one operation, and operations with such words, that are remembered. */
+const maxWords = 8
+const maxNamed = 1024
 
 const shareOf = (part: number, calls: number): number | null => (calls === 0 ? null : part / calls)
 
@@ -90,6 +97,7 @@ export class Connection implements Observed {
   readonly calls: Lane
   readonly refreshes: Lane
   readonly rate: RateBudget
+  readonly dialect: ResolvedDialect
   /** Of all retries to the origin, whoever makes them. */
   readonly retries: RetryBudget
   readonly headers: Record<string, string>
@@ -101,6 +109,7 @@ export class Connection implements Observed {
   private calledSoFar = 0
   private lastFailure: ConnectionHealth["lastFailure"] = null
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
+  private readonly saidOfEnds = new Map<string, Set<string>>()
 
   /** `shared` is left out where no other connection can know the origin. */
   constructor(options: ConnectionOptions, shared?: OriginMemory) {
@@ -108,7 +117,12 @@ export class Connection implements Observed {
     this.calls = new Lane(options.policy, shared?.circuit)
     this.refreshes = new Lane(options.policy, undefined)
     this.retries = shared?.retries ?? new RetryBudget()
-    this.rate = new RateBudget(options.rate)
+    this.dialect = Dialects.resolve(options.dialect)
+    this.rate = new RateBudget({
+      ...options.policy.rate,
+      policies: options.rate ?? [],
+      perOperation: this.dialect.perOperation
+    })
     this.headers = options.headers ?? {}
     this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
     this.errors = options.errors ?? {}
@@ -132,6 +146,16 @@ export class Connection implements Observed {
     const made = this.metricsByOperation.get(name) ?? new BoundMetrics(this.options, { ...operation, name })
     this.metricsByOperation.set(name, made)
     return made
+  }
+
+  /** Whether an operation's answers say for the first time what they say about its end. Bounded: after eight different words nothing is news. */
+  isNews(operation: Operation, word: string): boolean {
+    const said = this.saidOfEnds.get(operation.name) ?? new Set()
+    if (said.size >= maxWords || (said.size === 0 && this.saidOfEnds.size >= maxNamed)) return false
+    const short = word.slice(0, 256)
+    if (said.has(short)) return false
+    this.saidOfEnds.set(operation.name, said.add(short))
+    return true
   }
 
   /** The provider's id of an answer, sanitised: it is the provider's words. */

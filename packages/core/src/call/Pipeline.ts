@@ -32,6 +32,7 @@ import * as Admission from "./Admission.ts"
 import type { AttemptEnd } from "./Breaker.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
+import * as CallNotices from "./CallNotices.ts"
 import * as CircuitLog from "./CircuitLog.ts"
 import * as CallSpan from "./CallSpan.ts"
 import { settingsOf } from "./CallSettings.ts"
@@ -73,7 +74,8 @@ const forked = (sentOf: (call: RunningCall) => Effect.Effect<unknown, unknown>) 
 const start = step((call) => {
   const { now } = call
   call.attempts++
-  call.tokens = 0
+  const usage = call.connection.rate.spend(call, now)
+  if (usage !== undefined) CallNotices.noteUsage(call, usage)
   call.attemptStartedAt = now
   call.firstSentAt ??= now
   call.expiry = undefined
@@ -270,7 +272,8 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   CallSpan.endCall(call, fiber, outcome, exit)
-  return outcome === "interrupted" ? abandon(call, fiber, now) : Effect.void
+  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : Effect.void
+  return call.notices === undefined ? ended : Effect.andThen(CallNotices.tell(call, fiber, call.notices), ended)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */

@@ -15,12 +15,16 @@ import type { Expiry } from "../policy/AttemptTimer.ts"
 import { AttemptTimer } from "../policy/AttemptTimer.ts"
 import type { SlotHolder } from "../policy/Bulkhead.ts"
 import type { KeyCell } from "../policy/Idempotency.ts"
+import type { Route, TokenHolder } from "../policy/RateBudget.ts"
+import { nowhere } from "../policy/RateBudget.ts"
 import type { Credential } from "../store/CredentialSource.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
+import type { Notice } from "../vocabulary/Notice.ts"
 import type { AnswerHead } from "../transport/BufferedResponse.ts"
 import type { Exchanging } from "../transport/DirectClient.ts"
 import type { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
+import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Admitted } from "./Breaker.ts"
 import type { Connection, Lane } from "./Connection.ts"
 
@@ -46,7 +50,7 @@ export interface AttemptKind {
 }
 
 /** @category models @since 0.1.0 */
-export class RunningCall implements SlotHolder, Admitted {
+export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   readonly kind: AttemptKind
   readonly connection: Connection
   readonly operation: Operation
@@ -72,6 +76,11 @@ export class RunningCall implements SlotHolder, Admitted {
 
   slot = false
   tokens = 0
+  /** What the tokens are of. */
+  route: Route = nowhere
+  rank: Rank = 0
+  /** Key of the limits that are counted by partition. */
+  partition: string | undefined = undefined
   ticket = 0
   originTicket = 0
   lot = -1
@@ -89,6 +98,8 @@ export class RunningCall implements SlotHolder, Admitted {
   lastFailure: AttemptFailure | undefined = undefined
   /** The last answer, whatever it was. */
   answer: unknown = undefined
+  /** What an operator should hear of when the call has ended. */
+  notices: Array<Notice> | undefined = undefined
   /** The call was refused by a policy of ours. */
   refused = false
   /** The last attempt failed, and its answer was handed on as it is. */
@@ -124,6 +135,10 @@ export class RunningCall implements SlotHolder, Admitted {
     this.lane = options.connection.calls
   }
 
+  get cost(): number {
+    return this.operation.cost
+  }
+
   /** Whether an attempt is on the wire. */
   get isUnderWay(): boolean {
     return this.wireFiber !== undefined || this.exchange !== undefined
@@ -136,10 +151,7 @@ export class RunningCall implements SlotHolder, Admitted {
 
   /** Gives back what was not spent. Safe to run twice. */
   release(now: number): void {
-    if (this.tokens > 0) {
-      this.connection.rate.refund(this.tokens)
-      this.tokens = 0
-    }
+    this.connection.rate.refund(this, now)
     this.lane.breaker.release(this, now)
     // Last, since whoever waits for the slot runs at once, and asks the breaker.
     this.lane.bulkhead.release(this)

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { BackoffSchedule } from "../vocabulary/AttemptFailure.ts"
+import type { TrafficClass } from "../vocabulary/TrafficClass.ts"
 
 /** Delays between attempts. @category models @since 0.1.0 */
 export interface Backoff {
@@ -62,6 +63,28 @@ export interface Bulkhead {
   readonly queueTimeout?: Duration.Input | undefined
 }
 
+/** How the calls of a connection share its rate. @category models @since 0.1.0 */
+export interface RateSharing {
+  /** Share of each limit's burst, and of what a provider says is left, that webhooks and imports leave to interactive calls; from 0 to below 1. Default 0.1. */
+  readonly reserve?: number | undefined
+  /** Calls of each class that may wait; 0 refuses at once. Default 256. */
+  readonly queue?: number | undefined
+  /** Share of a limit, above 0 and at most 1, whose use is told, once a window and at most once a minute (RATE-4). Default 0.8. */
+  readonly alarmAt?: number | undefined
+  /** How much longer than a 429 asks the whole connection waits (RATE-3). Default `"100 millis"`. */
+  readonly margin?: Duration.Input | undefined
+  /** Partition keys that are remembered for each policy that counts by partition; further ones share a limit until there is room. Default 10,000. */
+  readonly partitions?: number | undefined
+}
+
+/** What calls of a class have otherwise than interactive ones. @category models @since 0.1.0 */
+export interface ClassPolicy {
+  /** Default: as written for all; otherwise 10 minutes for imports. */
+  readonly deadline?: Duration.Input | undefined
+  /** Default: as written for all; otherwise 30 seconds for webhooks, 5 minutes for imports. */
+  readonly rateWait?: Duration.Input | undefined
+}
+
 /** @category models @since 0.1.0 */
 export interface CallPolicy {
   /** The whole call, with all its attempts and waits. Default `"30 seconds"`. */
@@ -82,8 +105,11 @@ export interface CallPolicy {
   readonly hintCap?: Duration.Input | undefined
   readonly breaker?: Breaker | undefined
   readonly bulkhead?: Bulkhead | undefined
-  /** Longest wait for the rate budget, 256 calls at most. Default `"10 seconds"`. */
+  /** Longest wait for the rate budget. Default `"10 seconds"`. */
   readonly rateWait?: Duration.Input | undefined
+  readonly rate?: RateSharing | undefined
+  /** For calls inside `Call.withClass`; goes over the fields above. */
+  readonly classes?: { readonly [C in Exclude<TrafficClass, "interactive">]?: ClassPolicy | undefined } | undefined
   /** Largest body of an answer that is read, in bytes. Default 8 MiB. */
   readonly maxBodyBytes?: number | undefined
 }
@@ -116,6 +142,13 @@ export interface ResolvedPolicy {
   }
   readonly bulkhead: { readonly concurrency: number; readonly queue: number; readonly queueMillis: number }
   readonly rateWaitMillis: number
+  readonly rate: {
+    readonly reserve: number
+    readonly queue: number
+    readonly alarmAt: number
+    readonly marginMillis: number
+    readonly partitions: number
+  }
   readonly maxBodyBytes: number
 }
 
@@ -159,6 +192,11 @@ export const defaults = {
   },
   bulkhead: { concurrency: 64, queue: 256, queueTimeout: Duration.seconds(5) },
   rateWait: Duration.seconds(10),
+  rate: { reserve: 0.1, queue: 256, alarmAt: 0.8, margin: Duration.millis(100), partitions: 10_000 },
+  classes: {
+    webhook: { rateWait: Duration.seconds(30) },
+    import: { deadline: Duration.minutes(10), rateWait: Duration.minutes(5) }
+  },
   maxBodyBytes: 8 * 1024 * 1024
 } satisfies CallPolicy
 
@@ -233,8 +271,13 @@ const bent = (base: CallPolicy, override: CallPolicy): CallPolicy => {
   return result
 }
 
+const mergeClasses = (base: CallPolicy["classes"], override: CallPolicy["classes"]): CallPolicy["classes"] =>
+  override === undefined
+    ? base
+    : { webhook: mergePart(base?.webhook, override.webhook), import: mergePart(base?.import, override.import) }
+
 /**
- * The second policy over the first, field by field, also inside `backoff`, `breaker` and `bulkhead`. A time of the first that is longer than what the second allows bends to
+ * The second policy over the first, field by field, also inside its parts. A time of the first that is longer than what the second allows bends to
  * it. @category combinators @since 0.1.0
  */
 export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
@@ -243,8 +286,14 @@ export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
   backoff: override.schedule === undefined ? mergePart(base.backoff, override.backoff) : override.backoff,
   schedule: override.schedule ?? (override.backoff === undefined ? base.schedule : undefined),
   breaker: mergePart(base.breaker, override.breaker),
-  bulkhead: mergePart(bent(base, override).bulkhead, override.bulkhead)
+  bulkhead: mergePart(bent(base, override).bulkhead, override.bulkhead),
+  rate: mergePart(base.rate, override.rate),
+  classes: mergeClasses(base.classes, override.classes)
 })
+
+/** The policy as calls of a class have it: what is written for the class, over what is written for all, over the defaults of the class. @category combinators @since 0.1.0 */
+export const ofClass = (policy: CallPolicy, traffic: TrafficClass): CallPolicy =>
+  traffic === "interactive" ? policy : merge(defaults.classes[traffic], merge(policy, policy.classes?.[traffic] ?? {}))
 
 /** What `explain` reads: a declared operation has it. @category models @since 0.1.0 */
 export interface Explained {
@@ -314,7 +363,7 @@ export const explain = (operation: Explained): string => {
     `  hints are slept up to ${time(policy.hintCapMillis)}, longer ones fail the call with retryAfter`,
     breakerLine(policy),
     `  bulkhead: ${bulkhead.concurrency} at once, ${bulkhead.queue} waiting, ${time(bulkhead.queueMillis)} at most`,
-    `  rate budget: waits ${time(policy.rateWaitMillis)} at most`,
+    `  rate budget: waits ${time(policy.rateWaitMillis)} at most, ${policy.rate.queue} of a class; webhooks and imports leave ${Math.round(policy.rate.reserve * 100)} %`,
     `  body: ${policy.maxBodyBytes} bytes at most`
   ].join("\n")
 }

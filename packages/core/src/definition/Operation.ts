@@ -13,11 +13,14 @@ import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
 import * as PolicyRules from "./PolicyRules.ts"
 import type { Any } from "./Provider.ts"
+import type { Matched } from "./RatePlan.ts"
 
 /** @category models @since 0.1.0 */
 export interface Operation {
   /** `provider.group.endpoint`. */
   readonly name: string
+  /** `group.endpoint`. */
+  readonly path: string
   readonly method: string
   /** Path with its parameters' names, such as `/v1/refunds/:id`; the `url.template` of spans. Empty for calls that are not HTTP. */
   readonly template: string
@@ -146,14 +149,19 @@ const endpointsIn = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
 }
 
 /** The first field of an override that would have no effect, since all operations of a connection share it. */
-const sharedField = ({ breaker, bulkhead }: CallPolicy): string | undefined => {
+const sharedField = ({ breaker, bulkhead, rate }: CallPolicy): string | undefined => {
   if (breaker !== undefined) return "breaker"
+  if (rate !== undefined) return "rate"
   if (bulkhead?.concurrency !== undefined) return "bulkhead.concurrency"
   return bulkhead?.queue === undefined ? undefined : "bulkhead.queue"
 }
 
 const shared =
   "is shared by all operations of a connection: set it in the provider's policy or the layer's, not in an operation's"
+
+/** The operations of a declaration, as rate policies are matched with them. @category accessors @since 0.1.0 */
+export const matchedOf = (api: HttpApi.Top): ReadonlyArray<Matched> =>
+  endpointsIn(api).map(({ fixed: { cost, method, safety }, path }) => ({ path, method, safety, cost }))
 
 /** Everything that the declaration of a provider says about its operations, by `group.endpoint`, or the first rule it breaks. @category constructors @since 0.1.0 */
 export const ofApi = (
@@ -178,7 +186,7 @@ export const ofApi = (
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
     const resolved = PolicyRules.resolve(name, written)
     if (Result.isFailure(resolved)) return Result.fail(resolved.failure)
-    operations.set(path, { name, ...fixed, policy: resolved.success, written })
+    operations.set(path, { name, path, ...fixed, policy: resolved.success, written })
   }
   return Result.succeed(operations)
 }
@@ -207,4 +215,10 @@ export const undeclared = (options: {
   readonly keys?: Safety.KeyOptions | undefined
   readonly policy: ResolvedPolicy
   readonly written: CallPolicy
-}): Operation => ({ ...options, keys: options.keys, cost: 1, declared: undefined })
+}): Operation => ({
+  ...options,
+  path: options.name.slice(options.name.indexOf(".") + 1),
+  keys: options.keys,
+  cost: 1,
+  declared: undefined
+})

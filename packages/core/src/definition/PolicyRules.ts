@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
-import { CallPolicyError, defaults } from "./CallPolicy.ts"
+import { CallPolicyError, defaults, ofClass } from "./CallPolicy.ts"
 
 /** Longest duration that any field takes: 24 days, the range of a 32-bit timer. */
 const longestMillis = 2 ** 31 - 1
@@ -21,13 +21,14 @@ class Broken extends Error {
   }
 }
 
-const millis = (field: string, input: Duration.Input | undefined, fallback: number): number => {
+const millis = (field: string, input: Duration.Input | undefined, fallback: number, least = 1): number => {
   if (input === undefined) return fallback
   const duration = Duration.fromInput(input)
   if (Option.isNone(duration))
     throw new Broken(field, `must be a duration such as "5 seconds", got ${JSON.stringify(input)}`)
   const value = Duration.toMillis(duration.value)
-  if (!(value > 0)) throw new Broken(field, "must be longer than zero")
+  if (!(value > 0) && (least > 0 || value !== 0))
+    throw new Broken(field, least > 0 ? "must be longer than zero" : "must not be negative")
   if (value > longestMillis) throw new Broken(field, "must be at most 24 days")
   return value
 }
@@ -43,7 +44,7 @@ const millisOrNone = (field: string, input: Duration.Input | undefined, fallback
 const optionalMillis = (field: string, input: Duration.Input | undefined): number | undefined =>
   input === undefined ? undefined : millis(field, input, 0)
 
-const rate = (field: string, input: number | undefined, fallback: number): number => {
+const share = (field: string, input: number | undefined, fallback: number): number => {
   const value = input ?? fallback
   if (!(value > 0 && value <= 1)) throw new Broken(field, `must be above 0 and at most 1, got ${value}`)
   return value
@@ -134,7 +135,7 @@ const breakerOpen = (breaker: NonNullable<CallPolicy["breaker"]>) => {
 const breaker = ({ breaker = {} }: CallPolicy) => {
   const usual = defaults.breaker
   return {
-    failureRate: rate("breaker.failureRate", breaker.failureRate, usual.failureRate),
+    failureRate: share("breaker.failureRate", breaker.failureRate, usual.failureRate),
     ...breakerWindow(breaker),
     ...breakerOpen(breaker),
     consecutiveFailures: count(
@@ -145,7 +146,7 @@ const breaker = ({ breaker = {} }: CallPolicy) => {
       10_000
     ),
     slowAfterMillis: optionalMillis("breaker.slowAfter", breaker.slowAfter),
-    slowRate: rate("breaker.slowRate", breaker.slowRate, usual.slowRate)
+    slowRate: share("breaker.slowRate", breaker.slowRate, usual.slowRate)
   }
 }
 
@@ -155,6 +156,19 @@ const bulkhead = ({ bulkhead = {} }: CallPolicy, deadlineMillis: number) => {
     concurrency: count("bulkhead.concurrency", bulkhead.concurrency, defaults.bulkhead.concurrency, 1, 100_000),
     queue: count("bulkhead.queue", bulkhead.queue, defaults.bulkhead.queue, 0, 1_000_000),
     queueMillis: within("bulkhead.queueTimeout", bulkhead.queueTimeout, queueMillis, "deadline", deadlineMillis)
+  }
+}
+
+const rate = ({ rate = {} }: CallPolicy) => {
+  const { alarmAt = defaults.rate.alarmAt, reserve = defaults.rate.reserve } = rate
+  if (!(reserve >= 0 && reserve < 1)) throw new Broken("rate.reserve", `must be at least 0 and below 1, got ${reserve}`)
+  if (!(alarmAt > 0 && alarmAt <= 1)) throw new Broken("rate.alarmAt", `must be above 0 and at most 1, got ${alarmAt}`)
+  return {
+    reserve,
+    alarmAt,
+    queue: count("rate.queue", rate.queue, defaults.rate.queue, 0, 1_000_000),
+    marginMillis: millis("rate.margin", rate.margin, ms(defaults.rate.margin), 0),
+    partitions: count("rate.partitions", rate.partitions, defaults.rate.partitions, 1, 10_000_000)
   }
 }
 
@@ -173,7 +187,21 @@ const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
     breaker: breaker(policy),
     bulkhead: bulkhead(policy, time.deadlineMillis),
     rateWaitMillis: within("rateWait", policy.rateWait, rateWait, "deadline", time.deadlineMillis),
+    rate: rate(policy),
     maxBodyBytes: count("maxBodyBytes", policy.maxBodyBytes, defaults.maxBodyBytes, 1, 2 ** 31)
+  }
+}
+
+/** What is written for a class must hold too; nothing is written for most. */
+const checkClasses = (policy: CallPolicy): void => {
+  for (const traffic of ["webhook", "import"] as const) {
+    if (policy.classes?.[traffic] === undefined) continue
+    try {
+      resolveOrThrow(ofClass(policy, traffic))
+    } catch (error) {
+      if (error instanceof Broken) throw new Broken(`classes.${traffic}.${error.field}`, error.rule)
+      throw error
+    }
   }
 }
 
@@ -183,7 +211,9 @@ const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
  */
 export const resolve = (owner: string, policy: CallPolicy): Result.Result<ResolvedPolicy, CallPolicyError> => {
   try {
-    return Result.succeed(resolveOrThrow(policy))
+    const resolved = resolveOrThrow(policy)
+    checkClasses(policy)
+    return Result.succeed(resolved)
   } catch (error) {
     if (error instanceof Broken)
       return Result.fail(new CallPolicyError({ owner, field: error.field, rule: error.rule }))

@@ -1,20 +1,24 @@
 /**
  * The static description of a third party, written once: from it come the typed client, the simulated provider and the operator's papers. @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import type { HttpApi } from "../vocabulary/Platform.ts"
 import type { Auth, Environment } from "./Auth.ts"
 import type { CallPolicy } from "./CallPolicy.ts"
+import type { Dialect } from "./Dialect.ts"
+import * as Dialects from "./Dialect.ts"
 import type { ErrorTable } from "./ErrorTable.ts"
+import * as Operation from "./Operation.ts"
+import type { Rate } from "./RatePlan.ts"
+import * as RatePlan from "./RatePlan.ts"
 
-/** How many requests the provider lets through, per connection. @category models @since 0.1.0 */
-export interface RateLimit {
-  /** Requests in a window; a number for both environments, or one for each. */
-  readonly limit: number | { readonly [E in Environment]: number }
-  readonly window: Duration.Input
-  /** Requests that may leave at once after a quiet time; a window then holds up to `limit + burst - 1`. Default 1: evenly spaced. */
-  readonly burst?: number | undefined
-}
+export type {
+  /** One limit, such as 100 in a second. @category models @since 0.1.0 */
+  RateLimit,
+  /** Which operations a policy is for. @category models @since 0.1.0 */
+  RateMatch,
+  /** Limits of some operations. @category models @since 0.1.0 */
+  RatePolicy
+} from "./RatePlan.ts"
 
 /** @category models @since 0.1.0 */
 export interface ProviderOptions<Api> {
@@ -25,7 +29,10 @@ export interface ProviderOptions<Api> {
   /** The API version that this declaration was written against, pinned by a header. Default none. */
   readonly version?: { readonly header: string; readonly value: string } | undefined
   readonly errors?: ErrorTable | undefined
-  readonly rate?: RateLimit | undefined
+  /** How many requests the provider lets through, per connection: one limit, or policies. Default: only what answers tell. */
+  readonly rate?: Rate | undefined
+  /** How its answers tell of limits, such as `Dialect.github`. Default `Dialect.standard`: the IETF fields and `X-RateLimit-*`. */
+  readonly dialect?: Dialect | undefined
   /** Response header with the provider's id of a request, such as `Request-Id`. Default `x-request-id`. */
   readonly requestIdHeader?: string | undefined
   /** Whether `traceparent` is sent (W3C Trace Context). Default false: trace ids are nobody's business. */
@@ -57,19 +64,9 @@ export const isSecure = (url: URL): boolean =>
   url.password === "" &&
   (url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname)))
 
-/** The field of a rate that no budget can be made of, and its rule. */
-const problemOfRate = ({ burst = 1, limit, window }: RateLimit): readonly [field: string, rule: string] | undefined => {
-  const limits = typeof limit === "number" ? [limit] : [limit.sandbox, limit.production]
-  const wrong = limits.find((each) => !(each > 0 && each < Number.POSITIVE_INFINITY))
-  if (wrong !== undefined) return ["limit", `must be above 0, got ${wrong}`]
-  const millis = Duration.toMillis(window)
-  if (!(millis > 0 && millis < Number.POSITIVE_INFINITY)) return ["window", "must be longer than zero"]
-  return burst >= 1 ? undefined : ["burst", `must be at least 1, got ${burst}`]
-}
-
 /**
  * Declares a provider. Throws a `RangeError` for a name that is not a lower-case word, since it stands in metrics, for a base URL that is not
- * https, and for a rate that lets nothing through. @category constructors @since 0.1.0
+ * https, for a rate that no budget can be made of, and for a dialect that tells nothing. @category constructors @since 0.1.0
  */
 export const make = <const Name extends string, Api extends HttpApi.Constraint>(
   name: Name,
@@ -81,7 +78,14 @@ export const make = <const Name extends string, Api extends HttpApi.Constraint>(
     if (!URL.canParse(url) || !isSecure(new URL(url)))
       throw new RangeError(`Provider.make: environments.${environment} of ${name} must be an https URL, got "${url}"`)
   }
-  const problem = options.rate === undefined ? undefined : problemOfRate(options.rate)
-  if (problem !== undefined) throw new RangeError(`Provider.make: rate.${problem[0]} of ${name} ${problem[1]}`)
+  const { dialect, rate } = options
+  const api: HttpApi.Constraint = options.api
+  const problem =
+    (rate && RatePlan.problemOf(rate, Operation.matchedOf(api as HttpApi.Top))) ??
+    (dialect && Dialects.problemOf(dialect))
+  if (problem !== undefined) {
+    const [field, rule] = problem
+    throw new RangeError(`Provider.make: ${field} of ${name} ${rule}`)
+  }
   return { ...options, name }
 }

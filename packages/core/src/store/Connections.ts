@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Usage } from "./RateBucket.ts"
 
 /** `forced-open` and `disabled` are what an operator sets; the others it comes to by itself. @category models @since 0.1.0 */
 export type CircuitState = "closed" | "open" | "half-open" | "ramping" | "forced-open" | "disabled"
@@ -58,7 +59,16 @@ export interface ConnectionHealth {
   /** The circuit of its origin, which it shares with every connection to it over the same transport; `null` where no origin is known. */
   readonly originCircuit: CircuitHealth | null
   readonly bulkhead: { readonly inFlight: number; readonly waiting: number; readonly concurrency: number }
-  readonly rateBudget: { readonly remaining: number | null; readonly waitMillis: number; readonly waiting: number }
+  readonly rateBudget: {
+    /** The least that is left of any window that the provider told of; `null` if it told of none. */
+    readonly remaining: number | null
+    readonly waitMillis: number
+    readonly waiting: number
+    /** How much of each limit is used in its window (RATE-4). */
+    readonly usage: ReadonlyArray<Usage>
+    /** Keys of limits that are counted by partition, as far as they are not at rest. */
+    readonly partitions: number
+  }
   readonly retryBudget: { readonly tokens: number; readonly capacity: number }
   readonly lastFailure: {
     readonly at: string

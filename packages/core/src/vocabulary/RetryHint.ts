@@ -1,9 +1,10 @@
 /**
- * What an answer says about when to come back: `retry-after-ms`, then `Retry-After` in seconds or as an HTTP-date (RFC 9110 §10.2.3, SAFE-4).
- * Whatever cannot be read, or is negative, is no hint. @since 0.1.0
+ * What an answer says about when to come back: `retry-after-ms`, then `Retry-After` in seconds or as an HTTP-date (RFC 9110 §10.2.3, SAFE-4). A date counts from
+ * the answer's own `Date`. Whatever cannot be read, or is negative, is no hint. @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
+import * as AnswerTime from "./AnswerTime.ts"
 import { Headers } from "./Platform.ts"
 
 /** A hint of more than a year is a broken clock, not a wish. */
@@ -12,8 +13,8 @@ const longestMillis = 366 * 24 * 3600 * 1000
 const milliseconds = /^\d{1,12}(\.\d{1,6})?$/u
 
 /**
- * Milliseconds to wait, counted from `now`, or `undefined` without a readable hint. A date in the past is 0. Never negative, never more than 366
- * days. @category parsing @since 0.1.0
+ * Milliseconds to wait, or `undefined` without a readable hint. A date that was past when the answer was made is 0; without a `Date` it counts from `now`. Never
+ * negative, never more than 366 days. @category parsing @since 0.1.0
  */
 export const fromHeaders = (headers: Headers.Headers, now: number): number | undefined => {
   const exact = headers["retry-after-ms"]
@@ -22,5 +23,7 @@ export const fromHeaders = (headers: Headers.Headers, now: number): number | und
   if (value === undefined) return undefined
   const parsed = Headers.parseRetryAfter(value)
   if (Result.isFailure(parsed)) return undefined
-  return Math.min(Duration.toMillis(Headers.retryAfterDelay(parsed.success, now)), longestMillis)
+  const { success: hint } = parsed
+  const from = hint._tag === "Duration" ? now : AnswerTime.ofAnswer(headers, now)
+  return Math.min(Duration.toMillis(Headers.retryAfterDelay(hint, from)), longestMillis)
 }

@@ -19,6 +19,7 @@ export const attribute = {
   waitFor: "breakwater.wait.for",
   circuitLevel: "breakwater.breaker.level",
   circuitState: "breakwater.breaker.state",
+  rateLimit: "breakwater.rate.limit",
   method: "http.request.method",
   template: "url.template",
   address: "server.address",
@@ -47,7 +48,14 @@ export const field = {
   errorCode: "error_code",
   errorMessage: "error_message",
   errorCause: "error_cause",
-  event: "event"
+  event: "event",
+  limitName: "limit_name",
+  limit: "limit",
+  used: "used",
+  window: "window_ms",
+  deprecatedAt: "deprecated_at",
+  sunsetAt: "sunset_at",
+  link: "link"
 } as const
 
 /** What a call may come to. @category constants @since 0.1.0 */
@@ -167,6 +175,16 @@ export const refreshes = counter(
   "breakwater.credential.refreshes",
   "{refresh}",
   "Refreshes of a credential after a 401"
+)
+
+/** How often the use of a limit passed the share at which it is told, by the limit's name. @category metrics @since 0.1.0 */
+export const rateAlarms = counter("breakwater.rate.alarms", "{alarm}", "How often a limit was about to be used up")
+
+/** Operations whose answers said that they are deprecated or will end, each word once. @category metrics @since 0.1.0 */
+export const deprecations = counter(
+  "breakwater.deprecation.count",
+  "{operation}",
+  "Operations that answers said will end"
 )
 
 /** How often a circuit opened, by level: `origin` or `connection`. @category metrics @since 0.1.0 */

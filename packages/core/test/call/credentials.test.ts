@@ -365,6 +365,32 @@ describe("the environment guard (AUTH-8)", () => {
       )
   )
 
+  it.effect(
+    "refuses a rate limit that an operation costs more than, or where the provider declares no single limit",
+    () =>
+      inScenario(
+        Effect.gen(function* () {
+          const ruleOf = (rate: Parameters<typeof Acme.variant>[0]["rate"], rateLimit: number) =>
+            Effect.map(
+              errorOf(Acme.connectTo(Acme.variant({ rate }), Fake.make([]), { rateLimit })),
+              ({ message }) => message
+            )
+          const limit = { limit: 10, window: "1 second" } as const
+
+          assert.strictEqual(
+            yield* ruleOf(limit, 1.5),
+            "connection to acme: rateLimit must not be below the cost (2) of orders.replace"
+          )
+          for (const rate of [undefined, [{ name: "all", limits: limit }]]) {
+            assert.strictEqual(
+              yield* ruleOf(rate, 5),
+              "connection to acme: rateLimit replaces one limit, and the provider does not declare one"
+            )
+          }
+        })
+      )
+  )
+
   it.effect.each([0, -1, Number.NaN])("refuses a rate limit of %d", (rateLimit) =>
     inScenario(
       Effect.gen(function* () {

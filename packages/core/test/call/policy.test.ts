@@ -339,7 +339,7 @@ describe("CallPolicy.explain", () => {
   hints are slept up to 1m, longer ones fail the call with retryAfter
   breaker: opens on 5 failures in a row or 50 % of the last 100 calls (at least 20, 5m old at most); open 30s to 5m; 3 successes close; ramp 10s
   bulkhead: 64 at once, 256 waiting, 5s at most
-  rate budget: waits 10s at most
+  rate budget: waits 10s at most, 256 of a class; webhooks and imports leave 10 %
   body: 8388608 bytes at most`
     )
   })
@@ -364,7 +364,7 @@ describe("CallPolicy.explain", () => {
   hints are slept up to 1m, longer ones fail the call with retryAfter
   breaker: opens on 5 failures in a row or 20 % of the last 10 calls (at least 5, 5m old at most); open 1s to 2s; 3 successes close; ramp 10s
   bulkhead: 2 at once, 0 waiting, 1s at most
-  rate budget: waits 2s at most
+  rate budget: waits 2s at most, 256 of a class; webhooks and imports leave 10 %
   body: 1024 bytes at most`
     )
   })

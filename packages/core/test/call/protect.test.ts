@@ -437,6 +437,24 @@ describe("Call.protect", () => {
     )
   )
 
+  it.effect("refuses a rate that no budget can be made of, naming the field and the rule", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const rate = { limit: 2, window: "1 second", burst: 3 } as const
+        const ofLayer = yield* Effect.flip(Call.connect({ provider: "sdk", rate }))
+        const ofPolicies = yield* Effect.flip(
+          Call.connect({ provider: "sdk", rate: [{ name: "reads", match: { methods: ["GET"] }, limits: rate }] })
+        )
+
+        assert.strictEqual(ofLayer.message, "policy of sdk: rate.burst (3) must not be above the limit (2)")
+        assert.strictEqual(
+          ofPolicies.message,
+          "policy of sdk: rate[0].limits.burst (3) must not be above the limit (2)"
+        )
+      })
+    )
+  )
+
   it.effect("keeps to a rate", () =>
     inScenario(
       Effect.gen(function* () {

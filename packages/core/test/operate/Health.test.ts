@@ -19,7 +19,7 @@ const untouched = {
   circuit: circuit(),
   originCircuit: circuit(),
   bulkhead: { inFlight: 0, waiting: 0, concurrency: 64 },
-  rateBudget: { remaining: null, waitMillis: 0, waiting: 0 },
+  rateBudget: { remaining: null, waitMillis: 0, waiting: 0, usage: [], partitions: 0 },
   retryBudget: { tokens: 500, capacity: 500 },
   lastFailure: null
 }
@@ -94,7 +94,13 @@ describe("Health.snapshot (OBS-5)", () => {
               circuit: circuit({ calls: 2, failureRate: 0, slowRate: 0 }),
               originCircuit: circuit({ calls: 2, failureRate: 0, slowRate: 0 }),
               // 7 were left after the first; the second and the third have left since. Three of four tokens are spent.
-              rateBudget: { remaining: 5, waitMillis: 0, waiting: 0 },
+              rateBudget: {
+                remaining: 5,
+                waitMillis: 0,
+                waiting: 0,
+                usage: [{ limitName: "default", partition: null, limit: 10, used: 3, windowMillis: 10_000 }],
+                partitions: 0
+              },
               lastFailure: {
                 at: "2023-11-14T22:13:20.000Z",
                 operation: "acme.orders.get",

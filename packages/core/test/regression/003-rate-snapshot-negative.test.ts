@@ -1,15 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { RateBudget } from "@breakwater/core/RateBudget"
+import { caller, learn, limited } from "../support/Budgets.ts"
 
 const now = 1_790_000_000_000
 
-describe("RateBudget.snapshot while calls wait for a window", () => {
+describe("RateBudget.snapshot while calls that were let through before are sent", () => {
   it("shows that nothing is left, never less than nothing", () => {
-    const budget = new RateBudget(undefined)
-    budget.learn({ remaining: 0, resetMillis: 1000 }, now)
+    const budget = limited()
+    const holder = caller(budget, now, { cost: 2 })
+    budget.take(holder, now)
+    learn(budget, { remaining: 0, resetMillis: 1000 }, now)
 
-    budget.reserve(2, now, 5000)
+    budget.spend(holder, now)
 
-    assert.deepStrictEqual(budget.snapshot(now), { remaining: 0, waitMillis: 1000, waiting: 0 })
+    const { remaining, waitMillis } = budget.snapshot(now)
+    assert.deepStrictEqual({ remaining, waitMillis }, { remaining: 0, waitMillis: 1000 })
   })
 })

@@ -13,7 +13,7 @@ describe("a call that waits for its token while the provider asks everyone to wa
     const transport = Fake.make((n) =>
       n === 1 ? Fake.late(500, Fake.empty(429, { "retry-after": retryAfter })) : Fake.json(order)
     )
-    const acme = yield* Acme.connectTo(limited, transport, { policy: { attempts: 1 } })
+    const acme = yield* Acme.connectTo(limited, transport, { policy: { rate: { margin: 0 }, attempts: 1 } })
     const get = Effect.exit(acme.orders.get({ params: { id: "o1" } }))
     const throttled = yield* Effect.forkChild(get, { startImmediately: true })
     const waiter = yield* Effect.forkChild(get, { startImmediately: true })
@@ -37,7 +37,7 @@ describe("a call that waits for its token while the provider asks everyone to wa
         const transport = Fake.make((n) =>
           n === 1 ? Fake.late(500, Fake.empty(429, { "retry-after": "5" })) : Fake.json(order)
         )
-        const acme = yield* Acme.connectTo(limited, transport, { policy: { attempts: 1 } })
+        const acme = yield* Acme.connectTo(limited, transport, { policy: { rate: { margin: 0 }, attempts: 1 } })
         const get = Effect.exit(acme.orders.get({ params: { id: "o1" } }))
         yield* Effect.forkChild(get, { startImmediately: true })
         yield* Effect.forkChild(get, { startImmediately: true })
@@ -62,7 +62,7 @@ describe("a call that waits for its token while the provider asks everyone to wa
         const acme = yield* Acme.connectTo(
           Acme.variant({ rate: { limit: 1, window: "10 seconds", burst: 1 } }),
           transport,
-          { policy: { attempts: 1, silenceTimeout: "10 seconds", rateWait: "20 seconds" } }
+          { policy: { rate: { margin: 0 }, attempts: 1, silenceTimeout: "10 seconds", rateWait: "20 seconds" } }
         )
         const get = Effect.exit(acme.orders.get({ params: { id: "o1" } }))
         yield* Effect.forkChild(get, { startImmediately: true })

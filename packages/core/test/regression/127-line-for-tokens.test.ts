@@ -15,7 +15,7 @@ describe("calls that wait for their rate tokens", () => {
         const transport = Fake.make((n) =>
           n === 1 ? Fake.late(50, Fake.empty(429, { "retry-after": "5" })) : Fake.json(order)
         )
-        const acme = yield* Acme.connectTo(limited, transport, { policy: { attempts: 1 } })
+        const acme = yield* Acme.connectTo(limited, transport, { policy: { rate: { margin: 0 }, attempts: 1 } })
         const get = Effect.exit(acme.orders.get({ params: { id: "o1" } }))
         for (let call = 0; call < 11; call++) yield* Effect.forkChild(get, { startImmediately: true })
         yield* TestClock.adjust("1 minute")

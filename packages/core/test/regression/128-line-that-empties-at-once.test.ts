@@ -12,7 +12,9 @@ describe("a full line for tokens that empties at once, since the provider's wait
     inScenario(
       Effect.gen(function* () {
         const transport = Fake.make((n) => (n === 1 ? Fake.empty(429, { "retry-after": "5" }) : Fake.json(order)))
-        const acme = yield* Acme.connect(transport, { policy: { attempts: 1, bulkhead: { concurrency: 1000 } } })
+        const acme = yield* Acme.connect(transport, {
+          policy: { rate: { margin: 0 }, attempts: 1, bulkhead: { concurrency: 1000 } }
+        })
         yield* Effect.exit(acme.orders.get({ params: { id: "first" } }))
         const ids = Array.from({ length: 256 }, (_, index) => `n${index}`)
         const fibers = yield* Effect.forEach(ids, (id) =>

@@ -4,6 +4,7 @@
 import * as Auth from "@breakwater/core/Auth"
 import * as CallPolicy from "@breakwater/core/CallPolicy"
 import * as Client from "@breakwater/core/Client"
+import * as Dialect from "@breakwater/core/Dialect"
 import * as Provider from "@breakwater/core/Provider"
 import * as Context from "effect/Context"
 import { api } from "./Api.ts"
@@ -23,6 +24,7 @@ const provider = Provider.make("stripe", {
   version: { header: "Stripe-Version", value: "2026-10-28.endive" },
   errors,
   rate: { limit: { sandbox: 25, production: 100 }, window: "1 second" },
+  dialect: Dialect.stripe,
   requestIdHeader: "request-id",
   policy: CallPolicy.charge,
   redaction: {
