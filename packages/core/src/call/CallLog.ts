@@ -16,6 +16,7 @@ import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { errorCode, isProviderError } from "../vocabulary/ProviderError.ts"
 import { failureCode } from "../vocabulary/Redaction.ts"
 import { attribute } from "../vocabulary/Telemetry.ts"
+import type { Connection } from "./Connection.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -41,22 +42,32 @@ export const startCall = (call: RunningCall): Effect.Effect<void> =>
     call.span = span
   })
 
-const attemptAttributes = (call: RunningCall): Record<string, unknown> => {
-  const { method, template } = call.operation
-  if (call.request === undefined) return { [attribute.resend]: call.attempts - 1 }
-  const url = URL.canParse(call.request.url) ? new URL(call.request.url) : undefined
-  return {
-    [attribute.method]: method,
-    [attribute.resend]: call.attempts - 1,
-    ...(template === "" ? {} : { [attribute.template]: template }),
-    ...(url === undefined
+/** What attempts of a connection say of its server, which is one. */
+const servers = new WeakMap<Connection, Record<string, unknown>>()
+
+const serverOf = (connection: Connection): Record<string, unknown> => {
+  const known = servers.get(connection)
+  if (known !== undefined) return known
+  const { origin } = connection.options
+  const url = origin !== undefined && URL.canParse(origin) ? new URL(origin) : undefined
+  const made =
+    url === undefined
       ? {}
       : {
           [attribute.address]: url.hostname,
           [attribute.port]: Number(url.port === "" ? (url.protocol === "https:" ? 443 : 80) : url.port),
           [attribute.scheme]: url.protocol.slice(0, -1)
-        })
-  }
+        }
+  servers.set(connection, made)
+  return made
+}
+
+const attemptAttributes = (call: RunningCall): Record<string, unknown> => {
+  const { method, template } = call.operation
+  if (call.request === undefined) return { [attribute.resend]: call.attempts - 1 }
+  const attributes: Record<string, unknown> = { [attribute.method]: method, [attribute.resend]: call.attempts - 1 }
+  if (template !== "") attributes[attribute.template] = template
+  return Object.assign(attributes, serverOf(call.connection))
 }
 
 /** The span of one attempt: `POST /v1/refunds`, as the HTTP conventions name it. @category tracing @since 0.1.0 */

@@ -64,6 +64,7 @@ class BoundMetrics {
   private readonly calls = new Map<string, Metric.Metric<number, unknown>>()
   private readonly durations = new Map<string, Metric.Metric<number, unknown>>()
   private readonly attempts = new Map<string, Metric.Metric<number, unknown>>()
+  private readonly refusals = new Map<string, Metric.Metric<number, unknown>>()
 
   constructor(base: Record<string, string>) {
     this.base = base
@@ -80,6 +81,11 @@ class BoundMetrics {
     const made = Metric.withAttributes(metric, { ...this.base, [label]: value })
     cache.set(value, made)
     return made
+  }
+
+  /** A call was refused before anything was sent. */
+  refused(reason: string, context: Context.Context<never>): void {
+    this.bound(this.refusals, Telemetry.refusals, "reason", reason).updateUnsafe(1, context)
   }
 
   ended(outcome: string, seconds: number, context: Context.Context<never>): void {
@@ -114,7 +120,7 @@ export class Connection implements Observed {
   readonly errors: ErrorTable
   private readonly idPrefix: string
   private calledSoFar = 0
-  private lastFailure: ConnectionHealth["lastFailure"] = null
+  private lastFailure: (() => ConnectionHealth["lastFailure"]) | undefined = undefined
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
 
   constructor(options: ConnectionOptions) {
@@ -154,12 +160,13 @@ export class Connection implements Observed {
   }
 
   failed(operation: Operation, reason: RetryableReason | FatalReason, now: number): void {
-    this.lastFailure = {
+    // Written out when somebody asks: most failures are followed by another.
+    this.lastFailure = () => ({
       at: DateTime.formatIso(DateTime.makeUnsafe(now)),
       operation: operation.name,
       code: errorCode(reason),
       message: reason.message
-    }
+    })
   }
 
   health(now: number): ReadonlyArray<ConnectionHealth> {
@@ -175,7 +182,7 @@ export class Connection implements Observed {
         bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: policy.bulkhead.concurrency },
         rateBudget: this.rate.snapshot(now),
         retryBudget: { tokens: this.retries.tokens, capacity: terms.capacity },
-        lastFailure: this.lastFailure
+        lastFailure: this.lastFailure?.() ?? null
       }
     ]
   }

@@ -252,8 +252,7 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
-  if (outcome === "refused" && reason !== undefined)
-    metrics.observe(Telemetry.refusals, fiber.context, { reason: reason._tag })
+  if (outcome === "refused" && reason !== undefined) metrics.refused(reason._tag, fiber.context)
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallLog.endUnanswered(call, fiber, Exit.interrupt())
   CallLog.endCall(call, fiber, outcome, shown(outcome, exit))

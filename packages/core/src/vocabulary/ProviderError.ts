@@ -116,6 +116,17 @@ export const toProblem = (error: ProviderError): ProblemDetails.ProblemDetails =
   return wait === undefined ? problem : { ...problem, retryAfter: Math.ceil(Duration.toSeconds(wait)) }
 }
 
+const codes = new Map<string, string>()
+
+/** `CircuitOpen` to `CIRCUIT_OPEN`. Tags are few, so each is turned once. */
+const inCapitals = (tag: string): string => {
+  const known = codes.get(tag)
+  if (known !== undefined) return known
+  const code = tag.replaceAll(/(?<=[a-z])(?=[A-Z])/gu, "_").toUpperCase()
+  codes.set(tag, code)
+  return code
+}
+
 /**
  * The error code of a log line: a closed list that alerts can name (OBS-1). `HTTP_<status>` for an answer, `ETIMEDOUT` and `ECONN` for the wire,
  * the reason's own name in capitals for a refusal of ours. @category encoding @since 0.1.0
@@ -130,6 +141,6 @@ export const errorCode = (reason: RetryableReason | FatalReason): string => {
     case "RetriesSpent":
       return errorCode(reason.last)
     default:
-      return reason._tag.replaceAll(/(?<=[a-z])(?=[A-Z])/gu, "_").toUpperCase()
+      return inCapitals(reason._tag)
   }
 }
