@@ -30,18 +30,29 @@ export const undici = (url: string): Batch =>
     return response.body.json()
   })
 
+const policies = () =>
+  wrap(
+    retry(handleAll, { maxAttempts: 3, backoff: new ExponentialBackoff() }),
+    circuitBreaker(handleAll, { halfOpenAfter: 10_000, breaker: new ConsecutiveBreaker(5) }),
+    bulkhead(64, 256),
+    timeout(10_000, TimeoutStrategy.Cooperative)
+  )
+
+export const barePromise = (): Batch => ofPromise(() => Promise.resolve(1))
+
+/** The policies of the reference by themselves. */
+export const cockatiel = (): Batch => {
+  const policy = policies()
+  return ofPromise(() => policy.execute(() => Promise.resolve(1)))
+}
+
 /** The reference: what a careful team puts together by hand. */
 export const assembled = (url: string): Batch => {
   const schema = z.object({
     id: z.string(),
     items: z.array(z.object({ id: z.number().int(), name: z.string(), tags: z.array(z.string()), price: z.number() }))
   })
-  const policy = wrap(
-    retry(handleAll, { maxAttempts: 3, backoff: new ExponentialBackoff() }),
-    circuitBreaker(handleAll, { halfOpenAfter: 10_000, breaker: new ConsecutiveBreaker(5) }),
-    bulkhead(64, 256),
-    timeout(10_000, TimeoutStrategy.Cooperative)
-  )
+  const policy = policies()
   return ofPromise(() =>
     policy.execute(async ({ signal }) => {
       const response = await request(`${url}/things/a`, { signal, headers })

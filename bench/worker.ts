@@ -11,11 +11,17 @@ const variants: Record<string, () => Promise<Batch>> = {
   stripe: async () => (await import("./peers.ts")).stripe(url),
   got: async () => (await import("./peers.ts")).gotten(url),
   Breakwater: async () => (await import("./ours.ts")).tracedOverLoopback(url),
+  "Breakwater, with Effect's schema JIT": async () => {
+    await import("effect/schema/SchemaJITCompiler/enable")
+    return (await import("./ours.ts")).tracedOverLoopback(url)
+  },
   "Breakwater, no tracer": async () => (await import("./ours.ts")).overLoopback(url),
   "generated client": async () => (await import("./ours.ts")).bareOverNothing(false),
   "generated client, traced": async () => (await import("./ours.ts")).bareOverNothing(true),
   "protected client": async () => (await import("./ours.ts")).overNothing(),
   "protected client, traced": async () => (await import("./ours.ts")).tracedOverNothing(),
+  "bare promise": async () => (await import("./peers.ts")).barePromise(),
+  "cockatiel's policies": async () => (await import("./peers.ts")).cockatiel(),
   "bare effect": async () => (await import("./ours.ts")).bareEffect(),
   "protected effect": async () => (await import("./ours.ts")).protectedEffect(),
   "circuit open": async () => (await import("./ours.ts")).circuitOpen(),

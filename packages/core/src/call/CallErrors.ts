@@ -28,9 +28,26 @@ const contextOf = (call: RunningCall, failure: AttemptFailure, now: number) => (
   excerpt: failure.excerpt
 })
 
+/**
+ * An error of a call that sent nothing takes no stack. Refusals come in floods when a circuit is open; a stack would be most of what one costs, and shows our own run
+ * loop, not the caller.
+ */
+const made = <E extends ProviderError>(call: RunningCall, make: () => E): E => {
+  const limit: unknown = Reflect.get(Error, "stackTraceLimit")
+  if (call.attempts > 0 || limit === undefined || !Reflect.set(Error, "stackTraceLimit", 0)) return make()
+  try {
+    return make()
+  } finally {
+    Reflect.set(Error, "stackTraceLimit", limit)
+  }
+}
+
 /** Trying again changes nothing. @category constructors @since 0.1.0 */
 export const fatal = (call: RunningCall, failure: AttemptFailure, reason: FatalReason, now: number): FatalError =>
-  withCause(new FatalError({ ...contextOf(call, failure, now), reason }), failure.cause)
+  withCause(
+    made(call, () => new FatalError({ ...contextOf(call, failure, now), reason })),
+    failure.cause
+  )
 
 /** The provider may have done it. @category constructors @since 0.1.0 */
 export const unknown = (call: RunningCall, failure: AttemptFailure, now: number): OutcomeUnknown =>
@@ -52,12 +69,16 @@ export const retryable = (
   keyUntil: number | undefined
 ): RetryableError =>
   withCause(
-    new RetryableError({
-      ...contextOf(call, failure, now),
-      reason,
-      sent: call.maybeDone ? "unknown" : "no",
-      retryUntil: call.maybeDone ? keyUntil : undefined
-    }),
+    made(
+      call,
+      () =>
+        new RetryableError({
+          ...contextOf(call, failure, now),
+          reason,
+          sent: call.maybeDone ? "unknown" : "no",
+          retryUntil: call.maybeDone ? keyUntil : undefined
+        })
+    ),
     failure.cause
   )
 

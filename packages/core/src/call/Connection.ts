@@ -107,7 +107,7 @@ export class Connection implements Observed {
   readonly peer: Peer.Peer | undefined
   private readonly idPrefix: string
   private calledSoFar = 0
-  private lastFailure: ConnectionHealth["lastFailure"] = null
+  private lastFailure: (() => ConnectionHealth["lastFailure"]) | undefined = undefined
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
   private readonly saidOfEnds = new Map<string, Set<string>>()
 
@@ -165,12 +165,13 @@ export class Connection implements Observed {
   }
 
   failed(operation: Operation, reason: RetryableReason | FatalReason, now: number): void {
-    this.lastFailure = {
+    // Written out when somebody asks: most failures are followed by another.
+    this.lastFailure = () => ({
       at: DateTime.formatIso(DateTime.makeUnsafe(now)),
       operation: operation.name,
       code: errorCode(reason),
       message: reason.message
-    }
+    })
   }
 
   health(now: number): ReadonlyArray<ConnectionHealth> {
@@ -187,7 +188,7 @@ export class Connection implements Observed {
         bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: policy.bulkhead.concurrency },
         rateBudget: this.rate.snapshot(now),
         retryBudget: { tokens: this.retries.tokens, capacity: terms.capacity },
-        lastFailure: this.lastFailure
+        lastFailure: this.lastFailure?.() ?? null
       }
     ]
   }

@@ -119,6 +119,17 @@ export const toProblem = (error: ProviderError): ProblemDetails.ProblemDetails =
 /** A status that says by itself that something failed. */
 const isFailure = (status: number): boolean => status < 200 || status > 299
 
+const codes = new Map<string, string>()
+
+/** `CircuitOpen` to `CIRCUIT_OPEN`. Tags are few, so each is turned once. */
+const inCapitals = (tag: string): string => {
+  const known = codes.get(tag)
+  if (known !== undefined) return known
+  const code = tag.replaceAll(/(?<=[a-z])(?=[A-Z])/gu, "_").toUpperCase()
+  codes.set(tag, code)
+  return code
+}
+
 /**
  * The error code of a log line: a closed list that alerts can name (OBS-1). `HTTP_<status>` for an answer that says that it failed, `ETIMEDOUT` and `ECONN` for the wire,
  * `RESPONSE_INVALID` for drift, `RESPONSE_UNREADABLE` for a success that is not the JSON it should be, the reason's own name in capitals for a refusal of ours.
@@ -138,6 +149,6 @@ export const errorCode = (reason: RetryableReason | FatalReason): string => {
     case "Unavailable":
       return reason.problem === "not JSON" || reason.problem === "empty body" ? "RESPONSE_UNREADABLE" : "UNAVAILABLE"
     default:
-      return reason._tag.replaceAll(/(?<=[a-z])(?=[A-Z])/gu, "_").toUpperCase()
+      return inCapitals(reason._tag)
   }
 }

@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Acme from "../support/Acme.ts"
 import * as Credentials from "../support/Credentials.ts"
 import * as Fake from "../support/FakeTransport.ts"
-import { inScenario, outcome, run } from "../support/Scenario.ts"
+import { errorOf, inScenario, outcome, run } from "../support/Scenario.ts"
 
 const order = { id: "o1", amount: 100 }
 const get = (acme: Acme.AcmeClient) => acme.orders.get({ params: { id: "o1" } })
@@ -36,6 +36,22 @@ describe("an open circuit (SAFE-6)", () => {
           took: 0
         })
         assert.strictEqual(transport.sent.length, 5)
+      })
+    )
+  )
+
+  it.effect("takes no stack for a refusal, and leaves the stacks of others as they are", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const acme = yield* Acme.connect(Fake.make([...failing, Fake.empty(500)]), { policy })
+        const errors: Array<Error> = []
+        for (let n = 0; n < 6; n++) errors.push(yield* errorOf(get(acme), 0))
+        const [sent, refusal] = errors.slice(-2)
+
+        assert.match(String(sent?.stack), /\n\s+at /u)
+        assert.strictEqual(refusal?.message, "acme.orders.get: circuit open, retry in 30s")
+        assert.notMatch(String(refusal?.stack), /\n\s+at /u)
+        assert.match(String(new Error("another").stack), /\n\s+at /u)
       })
     )
   )
