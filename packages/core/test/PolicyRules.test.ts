@@ -38,7 +38,10 @@ const all: ResolvedPolicy = {
     successesToClose: 3,
     rampMillis: 10_000
   },
-  bulkhead: { concurrency: 64, queue: 256, queueMillis: 5000 },
+  bulkhead: { concurrency: 64, queue: 256, queueMillis: 5000, adaptive: undefined },
+  throttle: undefined,
+  hedge: undefined,
+  coalesce: false,
   rateWaitMillis: 10_000,
   rate: { reserve: 0.1, queue: 256, alarmAt: 0.8, marginMillis: 100, partitions: 10_000 },
   maxBodyBytes: 8_388_608
@@ -75,7 +78,10 @@ describe("PolicyRules.resolve", () => {
         successesToClose: 1,
         ramp: "6 seconds"
       },
-      bulkhead: { concurrency: 1, queue: 0, queueTimeout: "1 second" },
+      bulkhead: { concurrency: 8, queue: 0, queueTimeout: 1000, adaptive: { minimum: 2, latency: true } },
+      throttle: { ratio: 1.5, cap: 0.5, window: "1 minute", minimumCalls: 5 },
+      hedge: { percentile: 0.9, delay: 250, minimumDelay: 20 },
+      coalesce: true,
       rateWait: "3 seconds",
       rate: { reserve: 0, queue: 0, alarmAt: 1, margin: 0, partitions: 1 },
       maxBodyBytes: 1
@@ -106,7 +112,10 @@ describe("PolicyRules.resolve", () => {
         successesToClose: 1,
         rampMillis: 6000
       },
-      bulkhead: { concurrency: 1, queue: 0, queueMillis: 1000 },
+      bulkhead: { concurrency: 8, queue: 0, queueMillis: 1000, adaptive: { minimum: 2, latency: true } },
+      throttle: { ratio: 1.5, cap: 0.5, windowMillis: 60_000, minimumCalls: 5 },
+      hedge: { percentile: 0.9, delayMillis: 250, minimumMillis: 20 },
+      coalesce: true,
       rateWaitMillis: 3000,
       rate: { reserve: 0, queue: 0, alarmAt: 1, marginMillis: 0, partitions: 1 },
       maxBodyBytes: 1
@@ -118,6 +127,15 @@ describe("PolicyRules.resolve", () => {
     const { minimumCalls: usual } = resolved({ breaker: { timeWindow: 1000, window: 10 } }).breaker
 
     assert.deepStrictEqual([written, usual], [500, 20])
+  })
+
+  it("fills in what a policy takes that is only asked for, and bends the fewest attempts to the most", () => {
+    const asked = resolved({ bulkhead: { concurrency: 2, adaptive: {} }, throttle: {}, hedge: {} })
+
+    assert.deepStrictEqual(asked.bulkhead.adaptive, { minimum: 2, latency: false })
+    assert.deepStrictEqual(asked.throttle, { ratio: 2, cap: 0.9, windowMillis: 120_000, minimumCalls: 20 })
+    assert.deepStrictEqual(asked.hedge, { percentile: 0.95, delayMillis: undefined, minimumMillis: 10 })
+    assert.strictEqual(resolved({ bulkhead: { adaptive: {} } }).bulkhead.adaptive?.minimum, 4)
   })
 
   it("takes a ramp of nothing", () => {
@@ -271,7 +289,9 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
       ["breaker.consecutiveFailures", (consecutiveFailures) => ({ breaker: { consecutiveFailures } }), 1, 10_000],
       ["breaker.successesToClose", (successesToClose) => ({ breaker: { successesToClose } }), 1, 100],
       ["bulkhead.concurrency", (concurrency) => ({ bulkhead: { concurrency } }), 1, 100_000],
-      ["bulkhead.queue", (queue) => ({ bulkhead: { queue } }), 0, 1_000_000]
+      ["bulkhead.queue", (queue) => ({ bulkhead: { queue } }), 0, 1_000_000],
+      ["bulkhead.adaptive.minimum", (minimum) => ({ bulkhead: { concurrency: 10, adaptive: { minimum } } }), 1, 10],
+      ["throttle.minimumCalls", (minimumCalls) => ({ throttle: { minimumCalls } }), 1, 10_000]
     ]
 
     for (const [field, policy, min, max] of ranges) {
@@ -284,6 +304,24 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
         )
       }
     }
+  })
+
+  it("refuses a throttle and a hedge out of range, on both sides of each boundary", () => {
+    const ranges: ReadonlyArray<readonly [string, (value: number) => CallPolicy, number, number]> = [
+      ["throttle.ratio", (ratio) => ({ throttle: { ratio } }), 1.1, 100],
+      ["throttle.cap", (cap) => ({ throttle: { cap } }), 0.01, 0.99],
+      ["hedge.percentile", (percentile) => ({ hedge: { percentile } }), 0.01, 0.999]
+    ]
+
+    for (const [field, policy, min, max] of ranges) {
+      assert.strictEqual(refused(policy(min)), "resolved", field)
+      assert.strictEqual(refused(policy(max)), "resolved", field)
+      for (const wrong of [min - 0.001, max + 0.001, Number.NaN])
+        assert.strictEqual(refused(policy(wrong)), `${field} must be from ${min} to ${max}, got ${wrong}`)
+    }
+    assert.strictEqual(refused({ throttle: { window: 0 } }), "throttle.window must be longer than zero")
+    assert.strictEqual(refused({ hedge: { delay: 0 } }), "hedge.delay must be longer than zero")
+    assert.strictEqual(refused({ hedge: { minimumDelay: 0 } }), "hedge.minimumDelay must be longer than zero")
   })
 
   it("refuses a reserve and an alarm that are no share, and a margin below zero", () => {

@@ -132,7 +132,7 @@ const nextTurn = Effect.as(Effect.yieldNow, true)
 const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const { bulkhead } = call.lane
   const { queueMillis } = call.policy.bulkhead
-  const { concurrency } = call.connection.options.policy.bulkhead
+  const { concurrency } = bulkhead
   const before = nowOf(fiber)
   const longest = Math.min(queueMillis - call.slotWaited, call.deadlineAt - before)
   const queued = Effect.callback<boolean>((resume) => {

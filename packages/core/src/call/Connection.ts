@@ -10,6 +10,9 @@ import * as Dialects from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
 import type { Operation } from "../definition/Operation.ts"
 import { Bulkhead } from "../policy/Bulkhead.ts"
+import { ConcurrencyLimit } from "../policy/ConcurrencyLimit.ts"
+import { HedgeDelay } from "../policy/HedgeDelay.ts"
+import { Throttle } from "../policy/Throttle.ts"
 import type { CircuitSnapshot } from "../policy/Circuit.ts"
 import { Circuit } from "../policy/Circuit.ts"
 import type { ResolvedRatePolicy } from "../definition/RatePlan.ts"
@@ -23,6 +26,7 @@ import { errorCode } from "../vocabulary/ProviderError.ts"
 import type { Redaction } from "../vocabulary/Redaction.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
 import { BoundMetrics } from "./BoundMetrics.ts"
+import type { Flight } from "./Flights.ts"
 import { Breaker } from "./Breaker.ts"
 import type { OriginMemory } from "./OriginMemory.ts"
 import * as Peer from "./Peer.ts"
@@ -59,10 +63,16 @@ export interface ConnectionOptions {
 export class Lane {
   readonly breaker: Breaker
   readonly bulkhead: Bulkhead
+  /** How many attempts may run at once, where that depends on how the provider answers. */
+  readonly limit: ConcurrencyLimit | undefined
+  readonly throttle: Throttle | undefined
 
   constructor(policy: ResolvedPolicy, origin: Circuit | undefined) {
+    const { adaptive, concurrency } = policy.bulkhead
     this.breaker = new Breaker(new Circuit(policy.breaker), origin)
-    this.bulkhead = new Bulkhead(policy.bulkhead)
+    this.limit = adaptive === undefined ? undefined : new ConcurrencyLimit({ ...adaptive, maximum: concurrency })
+    this.bulkhead = new Bulkhead({ ...policy.bulkhead, limit: this.limit })
+    this.throttle = policy.throttle === undefined ? undefined : new Throttle(policy.throttle)
   }
 }
 
@@ -91,6 +101,9 @@ const circuitHealth = (circuit: CircuitSnapshot, now: number): CircuitHealth => 
 const maxOperations = 500
 const otherOperations = "_OTHER"
 
+/** Attempts to have seen before a percentile of them means anything. */
+const hedgeSamples = 50
+
 /** @category models @since 0.1.0 */
 export class Connection implements Observed {
   readonly options: ConnectionOptions
@@ -110,6 +123,9 @@ export class Connection implements Observed {
   private lastFailure: (() => ConnectionHealth["lastFailure"]) | undefined = undefined
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
   private readonly saidOfEnds = new Map<string, Set<string>>()
+  /** Reads under way that others wait for, by what they ask for. */
+  readonly flights = new Map<string, Flight>()
+  private readonly hedgeDelays = new Map<string, HedgeDelay>()
 
   /** `shared` is left out where no other connection can know the origin. */
   constructor(options: ConnectionOptions, shared?: OriginMemory) {
@@ -138,6 +154,16 @@ export class Connection implements Observed {
   /** The bound metrics of an operation. Names that a program makes up as it goes share one, once there are too many. */
   metrics(operation: Operation): BoundMetrics {
     return this.metricsByOperation.get(operation.name) ?? this.bindMetrics(operation)
+  }
+
+  /** How long attempts of an operation took of late. Names that a program makes up as it goes share one, once there are too many. */
+  hedgeDelay({ name }: Operation, options: NonNullable<ResolvedPolicy["hedge"]>): HedgeDelay {
+    const known = this.hedgeDelays.get(name)
+    if (known !== undefined) return known
+    const key = this.hedgeDelays.size >= maxOperations ? otherOperations : name
+    const made = this.hedgeDelays.get(key) ?? new HedgeDelay({ ...options, minimumSamples: hedgeSamples })
+    this.hedgeDelays.set(key, made)
+    return made
   }
 
   private bindMetrics(operation: Operation): BoundMetrics {
@@ -175,7 +201,7 @@ export class Connection implements Observed {
   }
 
   health(now: number): ReadonlyArray<ConnectionHealth> {
-    const { environment, id, origin, policy, provider } = this.options
+    const { environment, id, origin, provider } = this.options
     const { breaker, bulkhead } = this.calls
     return [
       {
@@ -185,7 +211,7 @@ export class Connection implements Observed {
         origin: origin ?? null,
         circuit: circuitHealth(breaker.connection.snapshot(now), now),
         originCircuit: breaker.origin === undefined ? null : circuitHealth(breaker.origin.snapshot(now), now),
-        bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: policy.bulkhead.concurrency },
+        bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: bulkhead.concurrency },
         rateBudget: this.rate.snapshot(now),
         retryBudget: { tokens: this.retries.tokens, capacity: terms.capacity },
         lastFailure: this.lastFailure?.() ?? null

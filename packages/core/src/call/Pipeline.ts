@@ -35,6 +35,9 @@ import * as CallLog from "./CallLog.ts"
 import * as CallNotices from "./CallNotices.ts"
 import * as CircuitLog from "./CircuitLog.ts"
 import * as CallSpan from "./CallSpan.ts"
+import * as Flights from "./Flights.ts"
+import * as Hedging from "./Hedging.ts"
+import * as Load from "./Load.ts"
 import { settingsOf } from "./CallSettings.ts"
 import { begin as beginKey, keyUntil } from "./CallKey.ts"
 import { afterFailure, anotherAttempt } from "./Recovery.ts"
@@ -74,6 +77,7 @@ const forked = (sentOf: (call: RunningCall) => Effect.Effect<unknown, unknown>) 
 const start = step((call) => {
   const { now } = call
   call.attempts++
+  Load.sent(call, now)
   const usage = call.connection.rate.spend(call, now)
   if (usage !== undefined) CallNotices.noteUsage(call, usage)
   call.attemptStartedAt = now
@@ -177,6 +181,8 @@ const endOf = (call: RunningCall, failure: AttemptFailure | undefined): AttemptE
 
 const settle = (call: RunningCall, fiber: AnyFiber, failure: AttemptFailure | undefined, now: number): void => {
   call.lane.breaker.settle(call, fiber, now, endOf(call, failure))
+  Load.ended(call, failure, now)
+  Hedging.ended(call, failure, now)
 }
 
 /** The caller interrupted the call, or the wire has a bug: neither is an outcome of the attempt. */
@@ -205,6 +211,7 @@ const concludeIn = (
   CallSpan.measureAttempt(call, fiber, now, status, CallSpan.errorTypeOf(call, failure))
   CallSpan.endAttempt(call, fiber, status, failure)
   if (failure !== undefined) {
+    if (call.shadowed !== undefined) return told(changes, Hedging.lost(call, fiber, failure))
     if (failure.sent === "unknown") call.maybeDone = true
     call.lastFailure = failure
     return told(changes, Effect.flatMap(afterFailure(call, fiber, failure), again))
@@ -229,6 +236,8 @@ const conclude = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.
 const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
   const now = nowOf(fiber)
   call.now = now
+  const keptBack = call.lane.throttle === undefined ? undefined : Load.throttled(call, fiber, now)
+  if (keptBack !== undefined) return refuse(call, fiber, keptBack, now)
   if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return start
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
@@ -237,11 +246,19 @@ const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
   })
 })
 
+/** Attempts, and what goes around them where the policy asks for it: a flight that others share, a second attempt beside a slow one. */
+const ways = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<unknown, unknown> => {
+  const key = call.policy.coalesce ? Flights.keyOf(call) : undefined
+  if (key !== undefined) return Flights.share(call, fiber, key, run, (failure, at) => refuse(call, fiber, failure, at))
+  return Hedging.isHedged(call) ? Hedging.beside(call, now, attempts, start) : attempts
+}
+
 const begin = step((call, fiber) => {
   const now = nowOf(fiber)
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
-  const first = problem === undefined ? attempts : Effect.suspend(() => refuse(call, fiber, refusal(problem), now))
-  return CallSpan.isTraced(fiber) ? Effect.andThen(CallSpan.startCall(call), first) : first
+  const first =
+    problem === undefined ? ways(call, fiber, now) : Effect.suspend(() => refuse(call, fiber, refusal(problem), now))
+  return CallSpan.isTraced(fiber) && !call.flight ? Effect.andThen(CallSpan.startCall(call), first) : first
 })
 
 const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
@@ -266,24 +283,28 @@ const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, u
   call.release(now)
   call.key?.end(outcome === "ok")
   const metrics = call.connection.metrics(call.operation)
-  metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
+  if (!call.flight) metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
-  CallSpan.endCall(call, fiber, outcome, exit)
-  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : Effect.void
+  if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
+  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? cut(call) : Effect.void
   return call.notices === undefined ? ended : Effect.andThen(CallNotices.tell(call, fiber, call.notices), ended)
+}
+
+/** Ends what is on the wire, of which nobody waits for the answer any more. */
+const cut = (call: RunningCall): Effect.Effect<void> => {
+  call.exchange?.abort()
+  return call.wireFiber === undefined ? Effect.void : Fiber.interrupt(call.wireFiber)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
 const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<void> => {
-  const { isUnderWay, wireFiber } = call
-  call.exchange?.abort()
-  const cut = wireFiber === undefined ? Effect.void : Fiber.interrupt(wireFiber)
-  if (!isWrite(call) || (!isUnderWay && !call.maybeDone)) return cut
+  const { isUnderWay } = call
+  if (!isWrite(call) || (!isUnderWay && !call.maybeDone)) return cut(call)
   call.connection.metrics(call.operation).observe(Telemetry.abandoned, fiber.context)
-  return Effect.andThen(cut, CallLog.abandoned(call, fiber, now, isUnderWay))
+  return Effect.andThen(cut(call), CallLog.abandoned(call, fiber, now, isUnderWay))
 }
 
 const finish = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {

@@ -100,6 +100,10 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   answer: unknown = undefined
   /** What an operator should hear of when the call has ended. */
   notices: Array<Notice> | undefined = undefined
+  /** The call of which this is a second attempt; `undefined` for a call. */
+  shadowed: RunningCall | undefined = undefined
+  /** It runs for other calls that wait for it, which count for themselves. */
+  flight = false
   /** The call was refused by a policy of ours. */
   refused = false
   /** The last attempt failed, and its answer was handed on as it is. */

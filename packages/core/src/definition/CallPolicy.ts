@@ -6,6 +6,12 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { BackoffSchedule } from "../vocabulary/AttemptFailure.ts"
+
+export type { Explained } from "./PolicyExplanation.ts"
+export {
+  /** The policy of an operation as an operator reads it. @category inspection @since 0.1.0 */
+  explain
+} from "./PolicyExplanation.ts"
 import type { TrafficClass } from "../vocabulary/TrafficClass.ts"
 
 /** Delays between attempts. @category models @since 0.1.0 */
@@ -61,6 +67,47 @@ export interface Bulkhead {
   readonly queue?: number | undefined
   /** Longest wait for a slot. Default `"5 seconds"`. */
   readonly queueTimeout?: Duration.Input | undefined
+  /** Lets the provider have fewer attempts at once while it is overloaded. Default none: always as many as `concurrency`. */
+  readonly adaptive?: AdaptiveConcurrency | undefined
+}
+
+/**
+ * How far the attempts at once go down when the provider answers 429 or 503, or not in time: by three tenths for each round, and up again by one for each round that it keeps up.
+ * @category models @since 0.1.0
+ */
+export interface AdaptiveConcurrency {
+  /** Fewest attempts at once. Default 4, or `concurrency` if that is less. */
+  readonly minimum?: number | undefined
+  /** Whether answers that take longer than they used to count as well. Default false: over the internet they say little. */
+  readonly latency?: boolean | undefined
+}
+
+/**
+ * Refuses a share of the calls here while the provider refuses more than it accepts, so that what it refuses does not cost it more. Counted are attempts that were sent; refused by it are
+ * 429, 503, connections that do not come about and answers that do not come in time. @category models @since 0.1.0
+ */
+export interface Throttle {
+  /** How many times as much as is accepted may be sent, from 1.1 to 100. Default 2. */
+  readonly ratio?: number | undefined
+  /** Largest share that is refused, above 0 and at most 0.99. Default 0.9. */
+  readonly cap?: number | undefined
+  /** Default `"2 minutes"`. */
+  readonly window?: Duration.Input | undefined
+  /** Attempts in the window before anything is refused. Default 20. */
+  readonly minimumCalls?: number | undefined
+}
+
+/**
+ * A second attempt beside a first one that takes long, of safe operations only; the first answer counts. It pays from the retry budget while more than half of that is left, takes a rate token and a
+ * slot only if they are free, and is not sent while a circuit is not closed. @category models @since 0.1.0
+ */
+export interface Hedge {
+  /** When it is sent: at this share of how long attempts of the operation took of late, above 0 and below 1, once 50 have been seen. Default 0.95. */
+  readonly percentile?: number | undefined
+  /** When it is sent, whatever attempts took. Default: by the percentile. */
+  readonly delay?: Duration.Input | undefined
+  /** Never sooner than this. Default `"10 millis"`. */
+  readonly minimumDelay?: Duration.Input | undefined
 }
 
 /** How the calls of a connection share its rate. @category models @since 0.1.0 */
@@ -105,6 +152,12 @@ export interface CallPolicy {
   readonly hintCap?: Duration.Input | undefined
   readonly breaker?: Breaker | undefined
   readonly bulkhead?: Bulkhead | undefined
+  /** Refuses calls here while the provider refuses them there. Default none. */
+  readonly throttle?: Throttle | undefined
+  /** Sends a second attempt beside a slow one, of safe operations. Default none. */
+  readonly hedge?: Hedge | undefined
+  /** Whether calls of a safe operation that ask for the same at the same time are one: one flight, its outcome for all. Default false. */
+  readonly coalesce?: boolean | undefined
   /** Longest wait for the rate budget. Default `"10 seconds"`. */
   readonly rateWait?: Duration.Input | undefined
   readonly rate?: RateSharing | undefined
@@ -140,7 +193,19 @@ export interface ResolvedPolicy {
     readonly successesToClose: number
     readonly rampMillis: number
   }
-  readonly bulkhead: { readonly concurrency: number; readonly queue: number; readonly queueMillis: number }
+  readonly bulkhead: {
+    readonly concurrency: number
+    readonly queue: number
+    readonly queueMillis: number
+    readonly adaptive: { readonly minimum: number; readonly latency: boolean } | undefined
+  }
+  readonly throttle:
+    | { readonly ratio: number; readonly cap: number; readonly windowMillis: number; readonly minimumCalls: number }
+    | undefined
+  readonly hedge:
+    | { readonly percentile: number; readonly delayMillis: number | undefined; readonly minimumMillis: number }
+    | undefined
+  readonly coalesce: boolean
   readonly rateWaitMillis: number
   readonly rate: {
     readonly reserve: number
@@ -191,6 +256,7 @@ export const defaults = {
     ramp: Duration.seconds(10)
   },
   bulkhead: { concurrency: 64, queue: 256, queueTimeout: Duration.seconds(5) },
+  coalesce: false,
   rateWait: Duration.seconds(10),
   rate: { reserve: 0.1, queue: 256, alarmAt: 0.8, margin: Duration.millis(100), partitions: 10_000 },
   classes: {
@@ -199,6 +265,17 @@ export const defaults = {
   },
   maxBodyBytes: 8 * 1024 * 1024
 } satisfies CallPolicy
+
+/** What a policy that does nothing unless it is asked for takes where a field of it is left out. @category constants @since 0.1.0 */
+export const defaultsWhenAsked = {
+  adaptive: { minimum: 4, latency: false },
+  throttle: { ratio: 2, cap: 0.9, window: Duration.minutes(2), minimumCalls: 20 },
+  hedge: { percentile: 0.95, minimumDelay: Duration.millis(10) }
+} satisfies {
+  readonly adaptive: AdaptiveConcurrency
+  readonly throttle: Throttle
+  readonly hedge: Hedge
+}
 
 /** For a person who waits: 10 s in all, 3 attempts. @category presets @since 0.1.0 */
 export const interactive: CallPolicy = { deadline: "10 seconds", attemptTimeout: "4 seconds", attempts: 3 }
@@ -286,6 +363,8 @@ export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
   backoff: override.schedule === undefined ? mergePart(base.backoff, override.backoff) : override.backoff,
   schedule: override.schedule ?? (override.backoff === undefined ? base.schedule : undefined),
   breaker: mergePart(base.breaker, override.breaker),
+  throttle: mergePart(base.throttle, override.throttle),
+  hedge: mergePart(base.hedge, override.hedge),
   bulkhead: mergePart(bent(base, override).bulkhead, override.bulkhead),
   rate: mergePart(base.rate, override.rate),
   classes: mergeClasses(base.classes, override.classes)
@@ -294,76 +373,3 @@ export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
 /** The policy as calls of a class have it: what is written for the class, over what is written for all, over the defaults of the class. @category combinators @since 0.1.0 */
 export const ofClass = (policy: CallPolicy, traffic: TrafficClass): CallPolicy =>
   traffic === "interactive" ? policy : merge(defaults.classes[traffic], merge(policy, policy.classes?.[traffic] ?? {}))
-
-/** What `explain` reads: a declared operation has it. @category models @since 0.1.0 */
-export interface Explained {
-  readonly name: string
-  readonly safety: string
-  readonly policy: ResolvedPolicy
-}
-
-const time = (millis: number): string => Duration.format(Duration.millis(millis))
-
-const attemptLines = ({ policy, safety }: Explained): ReadonlyArray<string> => {
-  const lines: Array<string> = []
-  let ceiling = 0
-  for (let attempt = 1; attempt <= policy.attempts; attempt++) {
-    const { baseMillis, capMillis } = policy.backoff
-    if (attempt > 1) ceiling += Math.min(capMillis, baseMillis * 2 ** (attempt - 2))
-    const earliest = Math.min(policy.deadlineMillis, ceiling)
-    const bound = Math.min(policy.attemptMillis, policy.deadlineMillis - earliest)
-    const wait =
-      attempt === 1
-        ? "at once"
-        : policy.schedule === undefined
-          ? `after at most ${time(Math.min(capMillis, baseMillis * 2 ** (attempt - 2)))}`
-          : "when the schedule says"
-    const when = attempt > 1 && safety === "unsafe" ? ", only if refused before work" : ""
-    lines.push(
-      bound > 0
-        ? `  attempt ${attempt}: ${wait}, bounded by ${time(bound)}${when}`
-        : `  attempt ${attempt}: ${wait}, only if the waits before it fell short${when}`
-    )
-  }
-  return lines
-}
-
-const percent = (rate: number): string => `${Math.round(rate * 100)} %`
-
-const breakerLine = ({ breaker }: ResolvedPolicy): string => {
-  const { minimumCalls, rampMillis, slowAfterMillis, timeWindowMillis } = breaker
-  const calls =
-    timeWindowMillis === undefined
-      ? `the last ${breaker.window} calls (at least ${minimumCalls}, ${time(breaker.windowAgeMillis)} old at most)`
-      : `the calls of the last ${time(timeWindowMillis)} (at least ${minimumCalls})`
-  const slow =
-    slowAfterMillis === undefined
-      ? ""
-      : `, or on ${percent(breaker.slowRate)} that take longer than ${time(slowAfterMillis)}`
-  const probes = breaker.probes === 1 ? "" : `, ${breaker.probes} probes at once`
-  return [
-    `  breaker: opens on ${breaker.consecutiveFailures} failures in a row or ${percent(breaker.failureRate)} of ${calls}${slow}`,
-    `open ${time(breaker.openMillis)} to ${time(breaker.maxOpenMillis)}`,
-    `${breaker.successesToClose} successes close${probes}`,
-    rampMillis === 0 ? "no ramp" : `ramp ${time(rampMillis)}`
-  ].join("; ")
-}
-
-/**
- * The policy of an operation as an operator reads it: every bound, and the effective bound of each attempt when all waits take their longest.
- * @category inspection @since 0.1.0
- */
-export const explain = (operation: Explained): string => {
-  const { policy } = operation
-  const { bulkhead } = policy
-  return [
-    `${operation.name} (${operation.safety})`,
-    `  deadline ${time(policy.deadlineMillis)}, connect ${time(policy.connectMillis)}, silence ${time(policy.silenceMillis)}, attempt ${time(policy.attemptMillis)}`,
-    ...attemptLines(operation),
-    `  hints are slept up to ${time(policy.hintCapMillis)}, longer ones fail the call with retryAfter`,
-    breakerLine(policy),
-    `  bulkhead: ${bulkhead.concurrency} at once, ${bulkhead.queue} waiting, ${time(bulkhead.queueMillis)} at most`,
-    `  rate budget: waits ${time(policy.rateWaitMillis)} at most, ${policy.rate.queue} of a class; webhooks and imports leave ${Math.round(policy.rate.reserve * 100)} %`,
-    `  body: ${policy.maxBodyBytes} bytes at most`
-  ].join("\n")
-}

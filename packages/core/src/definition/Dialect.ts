@@ -228,12 +228,12 @@ export const quotas = (dialect: ResolvedDialect, headers: Headers.Headers, now: 
     const read = ofStructuredFields(headers)
     if (read.length > 0) return read
   }
-  let read = nothing
+  let read: Array<Quota> | undefined
   for (const quota of dialect.quotas) {
     const each = headers[quota.remaining] === undefined ? undefined : ofHeaders(quota, headers, now)
-    if (each !== undefined) read = [...read, each]
+    if (each !== undefined) (read ??= []).push(each)
   }
-  return read
+  return read ?? nothing
 }
 
 /** Requests that the provider works on for the account just now, if the answer tells. @category parsing @since 0.1.0 */

@@ -61,7 +61,7 @@ type Annotated = { annotate<I, S>(key: Context.Key<I, S>, value: S): unknown }
 
 /**
  * Overrides the provider's policy for an endpoint or a group; an endpoint's goes over its group's, field by field. What all operations of a connection share cannot be one operation's:
- * `breaker`, and `concurrency` and `queue` of `bulkhead`, are refused when the layer is built. @category combinators @since 0.1.0 */
+ * `breaker`, `throttle`, `rate`, and `concurrency`, `adaptive` and `queue` of `bulkhead`, are refused when the layer is built. @category combinators @since 0.1.0 */
 export const policy =
   (override: CallPolicy) =>
   <T extends Annotated>(target: T): T =>
@@ -149,10 +149,12 @@ const endpointsIn = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
 }
 
 /** The first field of an override that would have no effect, since all operations of a connection share it. */
-const sharedField = ({ breaker, bulkhead, rate }: CallPolicy): string | undefined => {
+const sharedField = ({ breaker, bulkhead, rate, throttle }: CallPolicy): string | undefined => {
   if (breaker !== undefined) return "breaker"
+  if (throttle !== undefined) return "throttle"
   if (rate !== undefined) return "rate"
   if (bulkhead?.concurrency !== undefined) return "bulkhead.concurrency"
+  if (bulkhead?.adaptive !== undefined) return "bulkhead.adaptive"
   return bulkhead?.queue === undefined ? undefined : "bulkhead.queue"
 }
 

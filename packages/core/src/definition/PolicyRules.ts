@@ -5,8 +5,8 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
-import { CallPolicyError, defaults, ofClass } from "./CallPolicy.ts"
+import type { AdaptiveConcurrency, CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
+import { CallPolicyError, defaults, defaultsWhenAsked, ofClass } from "./CallPolicy.ts"
 
 /** Longest duration that any field takes: 24 days, the range of a 32-bit timer. */
 const longestMillis = 2 ** 31 - 1
@@ -152,10 +152,50 @@ const breaker = ({ breaker = {} }: CallPolicy) => {
 
 const bulkhead = ({ bulkhead = {} }: CallPolicy, deadlineMillis: number) => {
   const queueMillis = millis("bulkhead.queueTimeout", bulkhead.queueTimeout, ms(defaults.bulkhead.queueTimeout))
+  const concurrency = count("bulkhead.concurrency", bulkhead.concurrency, defaults.bulkhead.concurrency, 1, 100_000)
   return {
-    concurrency: count("bulkhead.concurrency", bulkhead.concurrency, defaults.bulkhead.concurrency, 1, 100_000),
+    concurrency,
     queue: count("bulkhead.queue", bulkhead.queue, defaults.bulkhead.queue, 0, 1_000_000),
-    queueMillis: within("bulkhead.queueTimeout", bulkhead.queueTimeout, queueMillis, "deadline", deadlineMillis)
+    queueMillis: within("bulkhead.queueTimeout", bulkhead.queueTimeout, queueMillis, "deadline", deadlineMillis),
+    adaptive: adaptive(bulkhead.adaptive, concurrency)
+  }
+}
+
+const adaptive = (input: AdaptiveConcurrency | undefined, concurrency: number) => {
+  if (input === undefined) return undefined
+  const usual = defaultsWhenAsked.adaptive
+  const fewest = Math.min(usual.minimum, concurrency)
+  return {
+    minimum: count("bulkhead.adaptive.minimum", input.minimum, fewest, 1, concurrency),
+    latency: input.latency ?? usual.latency
+  }
+}
+
+/** A number that need not be whole. */
+const between = (field: string, input: number | undefined, fallback: number, min: number, max: number): number => {
+  const value = input ?? fallback
+  if (!(value >= min && value <= max)) throw new Broken(field, `must be from ${min} to ${max}, got ${value}`)
+  return value
+}
+
+const throttle = ({ throttle }: CallPolicy) => {
+  if (throttle === undefined) return undefined
+  const usual = defaultsWhenAsked.throttle
+  return {
+    ratio: between("throttle.ratio", throttle.ratio, usual.ratio, 1.1, 100),
+    cap: between("throttle.cap", throttle.cap, usual.cap, 0.01, 0.99),
+    windowMillis: millis("throttle.window", throttle.window, ms(usual.window)),
+    minimumCalls: count("throttle.minimumCalls", throttle.minimumCalls, usual.minimumCalls, 1, 10_000)
+  }
+}
+
+const hedge = ({ hedge }: CallPolicy) => {
+  if (hedge === undefined) return undefined
+  const usual = defaultsWhenAsked.hedge
+  return {
+    percentile: between("hedge.percentile", hedge.percentile, usual.percentile, 0.01, 0.999),
+    delayMillis: optionalMillis("hedge.delay", hedge.delay),
+    minimumMillis: millis("hedge.minimumDelay", hedge.minimumDelay, ms(usual.minimumDelay))
   }
 }
 
@@ -186,6 +226,9 @@ const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
     hintCapMillis: millis("hintCap", policy.hintCap, ms(defaults.hintCap)),
     breaker: breaker(policy),
     bulkhead: bulkhead(policy, time.deadlineMillis),
+    throttle: throttle(policy),
+    hedge: hedge(policy),
+    coalesce: policy.coalesce ?? defaults.coalesce,
     rateWaitMillis: within("rateWait", policy.rateWait, rateWait, "deadline", time.deadlineMillis),
     rate: rate(policy),
     maxBodyBytes: count("maxBodyBytes", policy.maxBodyBytes, defaults.maxBodyBytes, 1, 2 ** 31)

@@ -1,5 +1,6 @@
 /**
- * Bounds how many attempts run at once and how many wait, first come, first served (SAFE-7). @since 0.1.0
+ * Bounds how many attempts run at once and how many wait, first come, first served (SAFE-7). How many run may depend on how the provider answers: that is asked of a limit, which
+ * learns elsewhere. @since 0.1.0
  */
 
 /** Who holds or awaits a slot. `slot` is set in the same instant in which the slot is given, so that an interruption cannot lose it. @category models @since 0.1.0 */
@@ -12,16 +13,32 @@ interface Waiter {
   readonly granted: () => void
 }
 
+/** How many may run at once just now. @category models @since 0.1.0 */
+export interface Limit {
+  readonly value: number
+}
+
+/** @category models @since 0.1.0 */
+export interface BulkheadOptions {
+  readonly concurrency: number
+  readonly queue: number
+  /** Never more than `concurrency`, never less than 1. Default `concurrency` itself. */
+  readonly limit?: Limit | undefined
+}
+
 /** @category models @since 0.1.0 */
 export class Bulkhead {
   inFlight = 0
   private readonly waiters = new Set<Waiter>()
-  private readonly concurrency: number
-  private readonly queue: number
+  private readonly options: BulkheadOptions
 
-  constructor(options: { readonly concurrency: number; readonly queue: number }) {
-    this.concurrency = options.concurrency
-    this.queue = options.queue
+  constructor(options: BulkheadOptions) {
+    this.options = options
+  }
+
+  /** How many may run at once just now. */
+  get concurrency(): number {
+    return this.options.limit?.value ?? this.options.concurrency
   }
 
   get waiting(): number {
@@ -45,7 +62,7 @@ export class Bulkhead {
       granted()
       return () => undefined
     }
-    if (this.waiters.size >= this.queue) return undefined
+    if (this.waiters.size >= this.options.queue) return undefined
     const waiter = { holder, granted }
     this.waiters.add(waiter)
     return () => void this.waiters.delete(waiter)
@@ -55,13 +72,19 @@ export class Bulkhead {
   release(holder: SlotHolder): void {
     if (!holder.slot) return
     holder.slot = false
-    const next = this.waiters.values().next()
-    if (next.done === true) {
-      this.inFlight--
-      return
+    this.inFlight--
+    this.grant()
+  }
+
+  /** Gives what is free to those who wait: a slot came back, or the limit has grown. */
+  grant(): void {
+    while (this.inFlight < this.concurrency) {
+      const next = this.waiters.values().next()
+      if (next.done === true) return
+      this.waiters.delete(next.value)
+      this.inFlight++
+      next.value.holder.slot = true
+      next.value.granted()
     }
-    this.waiters.delete(next.value)
-    next.value.holder.slot = true
-    next.value.granted()
   }
 }

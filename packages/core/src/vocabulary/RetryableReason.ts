@@ -100,12 +100,14 @@ export class CircuitOpen extends Schema.TaggedClass<CircuitOpen>("@breakwater/co
 export class Overloaded extends Schema.TaggedClass<Overloaded>("@breakwater/core/RetryableReason/Overloaded")(
   "Overloaded",
   {
-    problem: Schema.Literals(["queue full", "queued too long"]),
+    problem: Schema.Literals(["queue full", "queued too long", "throttled"]),
     concurrency: Schema.Int
   }
 ) {
   get message(): string {
-    return `overloaded: ${this.problem} behind ${this.concurrency} calls`
+    return this.problem === "throttled"
+      ? "overloaded: throttled, the provider refuses most of what is sent"
+      : `overloaded: ${this.problem} behind ${this.concurrency} calls`
   }
 }
 

@@ -103,11 +103,19 @@ export const refreshed = ["newer", "nothing newer", "revoked", "failed"] as cons
 /** @category models @since 0.1.0 */
 export type Refreshed = (typeof refreshed)[number]
 
+/** What a second attempt beside a slow one came to. @category constants @since 0.1.0 */
+export const hedged = ["sent", "won"] as const
+
+/** @category models @since 0.1.0 */
+export type Hedged = (typeof hedged)[number]
+
 /** Events of the span of a call. Each kind of wait has one of its own. @category constants @since 0.1.0 */
 export const event = {
   wait: "breakwater.wait",
   refusal: "breakwater.refusal",
-  denial: "breakwater.retry.denied"
+  denial: "breakwater.retry.denied",
+  hedge: "breakwater.hedge",
+  coalesced: "breakwater.coalesced"
 } as const
 
 type Labels = Readonly<Record<string, string>>
@@ -163,6 +171,12 @@ export const retries = counter("breakwater.retry.count", "{attempt}", "Attempts 
 
 /** Attempts that did not follow one that may be tried again, by reason. @category metrics @since 0.1.0 */
 export const retriesDenied = counter("breakwater.retry.denied", "{attempt}", "Retries that were not made, by reason")
+
+/** Second attempts beside slow ones, that were sent and that brought the answer. @category metrics @since 0.1.0 */
+export const hedges = counter("breakwater.hedge.count", "{attempt}", "Second attempts beside slow ones, by outcome")
+
+/** Calls that waited for another call's answer instead of asking for it. @category metrics @since 0.1.0 */
+export const coalesced = counter("breakwater.coalesce.count", "{call}", "Calls that shared another call's answer")
 
 /** Attempts that a policy of ours refused before they were sent, by reason. @category metrics @since 0.1.0 */
 export const refusals = counter("breakwater.refusal.count", "{attempt}", "Attempts refused before they were sent")

@@ -6,6 +6,7 @@ Fake.way.callsBack = true
 await import("./credentials.test.ts")
 await import("./hints.test.ts")
 await import("./interruption.test.ts")
+await import("./load.test.ts")
 await import("./order.test.ts")
 await import("./outgoing.test.ts")
 await import("./plain-client.test.ts")

@@ -92,7 +92,11 @@ describe("docs/telemetry.md", () => {
   })
 
   it("has every value of the labels that have a closed list", () => {
-    agree("outcomes", valuesOf("breakwater.outcome"), [...Telemetry.outcomes, ...Telemetry.refreshed])
+    agree("outcomes", valuesOf("breakwater.outcome"), [
+      ...Telemetry.outcomes,
+      ...Telemetry.refreshed,
+      ...Telemetry.hedged
+    ])
     agree("waits", valuesOf("breakwater.wait.for"), Telemetry.waitsFor)
     for (const denial of Telemetry.denials) assert.include(valuesOf("breakwater.reason"), denial)
   })

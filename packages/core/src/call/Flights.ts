@@ -1,0 +1,141 @@
+/**
+ * One flight for many calls: safe reads that ask for the same at the same time wait for one of them, with the deadline of each. The flight has the operation's own deadline, and goes on while anybody
+ * waits for it. @internal
+ */
+// The errors of a call are whatever its operation declares.
+// @effect-diagnostics anyUnknownInErrorContext:off
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
+import { CurrentDeadline } from "../policy/Deadline.ts"
+import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
+import { unanswered } from "../vocabulary/AttemptFailure.ts"
+import type { HttpClientRequest } from "../vocabulary/Platform.ts"
+import { UrlParams } from "../vocabulary/Platform.ts"
+import { DeadlineExceeded } from "../vocabulary/RetryableReason.ts"
+import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { event } from "../vocabulary/Telemetry.ts"
+import { withCorrelationId } from "./CallSettings.ts"
+import * as CallSpan from "./CallSpan.ts"
+import { nowOf, RunningCall } from "./RunningCall.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** A flight under way. @category models @since 0.1.0 */
+export interface Flight {
+  readonly fiber: AnyFiber
+  waiting: number
+}
+
+/** Policies by number: two calls of which one may wait longer are not one. */
+const policies = new WeakMap<ResolvedPolicy, number>()
+let known = 0
+
+const numberOf = (policy: ResolvedPolicy): number => {
+  const found = policies.get(policy)
+  if (found !== undefined) return found
+  policies.set(policy, ++known)
+  return known
+}
+
+const decoder = new TextDecoder()
+
+/** What a request asks for; `undefined` where that cannot be told. */
+const askedBy = ({
+  body,
+  headers,
+  method,
+  url,
+  urlParams
+}: HttpClientRequest.HttpClientRequest): string | undefined => {
+  if (body._tag !== "Empty" && body._tag !== "Uint8Array") return undefined
+  const said = Object.entries(headers).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const sent = body._tag === "Empty" ? "" : decoder.decode(body.body)
+  return JSON.stringify([method, url, UrlParams.toString(urlParams), said, sent])
+}
+
+/** What the call must have in common with another one to wait for its answer; `undefined` if it may not. @category accessors @since 0.1.0 */
+export const keyOf = (call: RunningCall): string | undefined => {
+  const { connection, flight, operation, policy, request, shadowed } = call
+  if (!policy.coalesce || operation.safety !== "safe" || flight || shadowed !== undefined) return undefined
+  const asked = request === undefined ? undefined : askedBy(request)
+  if (asked === undefined) return undefined
+  const generation = connection.options.credential?.peek()?.generation ?? 0
+  return `${operation.name} ${generation} ${numberOf(policy)} ${call.rank} ${call.partition ?? ""} ${asked}`
+}
+
+/** Runs in nobody's fiber, so that the first caller may leave; everything else of the context is the first caller's. */
+const launched = (call: RunningCall, fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>) => {
+  const flying = new RunningCall(call)
+  flying.flight = true
+  flying.span = call.span
+  const flown = withCorrelationId(fly(flying), call.correlationId)
+  return Effect.forkDetach(Effect.provideService(flown, CurrentDeadline, undefined), { startImmediately: true })
+}
+
+const joined = (call: RunningCall, fiber: AnyFiber): void => {
+  CallSpan.happened(call, fiber, event.coalesced, {})
+  call.connection.metrics(call.operation).observe(Telemetry.coalesced, fiber.context)
+}
+
+/** Whoever leaves last ends the flight. */
+const leave = (flight: Flight): Effect.Effect<void> =>
+  Effect.sync(() => {
+    flight.waiting--
+    if (flight.waiting === 0 && flight.fiber.pollUnsafe() === undefined) flight.fiber.interruptUnsafe()
+  })
+
+const late = (call: RunningCall): AttemptFailure =>
+  unanswered(new DeadlineExceeded({ deadline: Duration.millis(call.deadlineAt - call.startedAt) }), {
+    sent: "unknown",
+    unhealthy: false
+  })
+
+/** Waits for the flight, for as long as this call may; the failure if that was too short. */
+const awaited = Effect.fnUntraced(function* (call: RunningCall, flight: Flight) {
+  flight.waiting++
+  const left = Effect.withFiber((fiber) => Effect.succeed(call.deadlineAt - nowOf(fiber)))
+  return yield* Effect.ensuring(
+    Effect.flatMap(left, (millis) => Effect.timeoutOption(Fiber.await(flight.fiber), Math.max(0, millis))),
+    leave(flight)
+  )
+})
+
+/**
+ * The outcome of the flight that asks for what this call asks for, which is begun if there is none; `fly` runs a call of its own, `refuse` ends this one.
+ * @category combinators @since 0.1.0
+ */
+export const share = Effect.fnUntraced(function* (
+  call: RunningCall,
+  fiber: AnyFiber,
+  key: string,
+  fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>,
+  refuse: (failure: AttemptFailure, now: number) => Effect.Effect<never, unknown>
+): Effect.fn.Return<unknown, unknown> {
+  const { flights } = call.connection
+  const under = flights.get(key)
+  if (under !== undefined) joined(call, fiber)
+  const flight = under ?? (yield* begun(call, key, fly))
+  const exit = yield* awaited(call, flight)
+  call.now = nowOf(fiber)
+  return Option.isSome(exit) ? yield* exit.value : yield* refuse(late(call), call.now)
+})
+
+const begun = Effect.fnUntraced(function* (
+  call: RunningCall,
+  key: string,
+  fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>
+) {
+  const { flights } = call.connection
+  const fiber = yield* launched(call, fly)
+  const flight: Flight = { fiber, waiting: 0 }
+  if (fiber.pollUnsafe() === undefined) {
+    flights.set(key, flight)
+    fiber.addObserver(() => {
+      if (flights.get(key) === flight) flights.delete(key)
+    })
+  }
+  return flight
+})
