@@ -57,6 +57,24 @@ describe("03-your-own-provider (TEST-2)", () => {
   })
 })
 
+describe("04-mail (SYS-4)", () => {
+  it("sends one e-mail, whatever strikes the first request, and looks where that is in doubt", async () => {
+    const { code, stdout } = await run("04-mail.ts")
+
+    assert.strictEqual(code, 0)
+    assert.match(stdout, /sendgrid\.mail\.send \(unsafe\)\n\s+deadline 30s, connect 1s, silence 3s/u)
+    assert.deepStrictEqual(
+      stdout.split("\n").filter((line) => line.endsWith("in doubt")),
+      [
+        ...["none", "refused", "status 429"].map((fault) => `${fault}: 1 e-mail, never in doubt`),
+        ...["reset before", "lost response", "status 503", "status 500, processed"].map(
+          (fault) => `${fault}: 1 e-mail, once in doubt`
+        )
+      ]
+    )
+  })
+})
+
 describe("checkout", () => {
   it("says in one line what is wrong with the command, and ends with 2", async () => {
     const lines = [
