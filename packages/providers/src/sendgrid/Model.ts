@@ -41,7 +41,15 @@ const bytesOf = (value: unknown): number => new TextEncoder().encode(JSON.string
  * @since 0.1.0
  */
 export const CustomArgs = Schema.Record(Schema.String, Schema.String).check(
-  Schema.makeFilter((args) => (bytesOf(args) < 10_000 ? undefined : "custom arguments of less than 10,000 bytes"))
+  Schema.makeFilter((args) => {
+    if (bytesOf(args) >= 10_000) return "custom arguments of less than 10,000 bytes"
+    // Half of a surrogate pair cannot be asked for in a query, so that the e-mail would never be found again.
+    return Object.entries(args)
+      .flat()
+      .every((text) => !/\p{Surrogate}/u.test(text))
+      ? undefined
+      : "well-formed texts"
+  })
 )
 
 /** The most recipients of one request, copies included. @category constants @since 0.1.0 */

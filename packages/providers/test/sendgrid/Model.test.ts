@@ -71,6 +71,15 @@ describe("SendMail", () => {
     )
   })
 
+  it("takes no custom argument that could not be asked for again", () => {
+    const [high, low] = ["\ud83d", "\ude00"] as const
+
+    assert.deepStrictEqual(
+      [{ a: high + low }, { a: high }, { [low]: "a" }, { [high]: low }].map((custom_args) => accepts({ custom_args })),
+      [true, false, false, false]
+    )
+  })
+
   it("wants a subject and content, unless something else brings them", () => {
     const { content, subject, ...bare } = mail
     const isTaken = (payload: object) => decode(payload)._tag === "Success"
