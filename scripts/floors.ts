@@ -172,8 +172,10 @@ const exportsAreTrue: Rule = () =>
 const providersAreComplete: Rule = () =>
   [...new Set(list("packages/providers/src/*/*").map((path) => path.split("/")[3] ?? ""))].flatMap((folder) => {
     const path = `packages/providers/src/${folder}`
+    // Vendors spell themselves as they like: `SendGrid.ts` is the service of `sendgrid`.
+    const found = new Set(list(`${path}/*`).map((file) => posix.basename(file).toLowerCase()))
     return ["Api.ts", "Errors.ts", `${pascalCase(folder)}.ts`, "README.md"]
-      .filter((file) => !existsSync(posix.join(root, path, file)))
+      .filter((file) => !found.has(file.toLowerCase()))
       .map((file) => problem("provider", path, `lacks ${file}`))
   })
 

@@ -80,6 +80,24 @@ describe("04-incidents (OBS-1, OBS-2)", () => {
   })
 })
 
+describe("05-mail (SYS-4)", () => {
+  it("sends one e-mail, whatever strikes the first request, and looks where that is in doubt", async () => {
+    const { code, stdout } = await run("05-mail.ts")
+
+    assert.strictEqual(code, 0)
+    assert.match(stdout, /sendgrid\.mail\.send \(unsafe\)\n\s+deadline 30s, connect 1s, silence 3s/u)
+    assert.deepStrictEqual(
+      stdout.split("\n").filter((line) => line.endsWith("in doubt")),
+      [
+        ...["none", "refused", "status 429"].map((fault) => `${fault}: 1 e-mail, never in doubt`),
+        ...["reset before", "lost response", "status 503", "status 500, processed"].map(
+          (fault) => `${fault}: 1 e-mail, once in doubt`
+        )
+      ]
+    )
+  })
+})
+
 describe("checkout", () => {
   it("says in one line what is wrong with the command, and ends with 2", async () => {
     const lines = [

@@ -30,6 +30,31 @@ describe("RateWindow", () => {
     })
   )
 
+  it.effect("tells what is left with every answer, in the provider's own headers (RATE-2)", () =>
+    Effect.gen(function* () {
+      const headers = ({ limit, remaining, resetAtMillis }: RateWindow.Left) => ({
+        "x-left": `${remaining} of ${limit} until ${resetAtMillis}`
+      })
+      const refusal = () => Exchange.json(429, {}, { "x-own": "1" })
+      const { handle } = yield* Wallet.make({
+        parts: [RateWindow.make({ limit: 2, window: "1 second", refusal, headers })]
+      })
+      const told: Array<unknown> = []
+      for (const millis of [5000, 5600, 5700, 6000]) {
+        yield* TestClock.setTime(millis)
+        const answer = yield* handle(Wallet.deposit(1))
+        told.push([answer.status, answer.headers["x-left"], answer.headers["x-own"]])
+      }
+
+      assert.deepStrictEqual(told, [
+        [200, "1 of 2 until 6000", undefined],
+        [200, "0 of 2 until 6000", undefined],
+        [429, "0 of 2 until 6000", "1"],
+        [200, "0 of 2 until 6600", undefined]
+      ])
+    })
+  )
+
   it.effect("lets everything through without a limit", () =>
     Effect.gen(function* () {
       const { handle, ledger } = yield* limited(Number.POSITIVE_INFINITY)

@@ -1,0 +1,2 @@
+/** A simulated SendGrid. @since 0.1.0 */
+export * as SimulatedSendGrid from "./SendGrid.ts"
