@@ -208,8 +208,11 @@ const makeClient = (
     const key = header === undefined ? undefined : request.headers[header]
     const operation = operationOf(request.method, key !== undefined)
     const connection = origins.of(originOf(request.url) ?? "invalid")
-    const call = Pipeline.run<HttpClientResponse.HttpClientResponse>(
-      new RunningCall({ kind: HttpAttempt.plain, connection, operation, request, client: inner })
+    const running = new RunningCall({ kind: HttpAttempt.plain, connection, operation, request, client: inner })
+    const call = Effect.provideService(
+      Pipeline.run<HttpClientResponse.HttpClientResponse>(running),
+      CurrentCall,
+      running
     )
     const keyed =
       operation.safety === "keyed" && key !== undefined

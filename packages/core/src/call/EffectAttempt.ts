@@ -58,7 +58,12 @@ const byItself = (call: RunningCall, error: unknown, now: number): AttemptFailur
 
 /** Attempts of a protected effect. @category kinds @since 0.1.0 */
 export const kind = <E>(classify: ((error: E) => Classification | undefined) | undefined): AttemptKind => ({
-  wire: (call) => call.effect ?? Effect.die(new Error("a protected call without an effect")),
+  wire: (call, fiber) => {
+    const effect = call.effect ?? Effect.die(new Error("a protected call without an effect"))
+    // Without a key there is nothing to find, unless it were another call's.
+    const isFound = call.key !== undefined || fiber.getRef(CurrentCall) !== undefined
+    return isFound ? Effect.provideService(effect, CurrentCall, call) : effect
+  },
   classify: (call, exit, now) => {
     if (exit._tag === "Success") return undefined
     const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))

@@ -17,9 +17,12 @@ import { attribute, event } from "../vocabulary/Telemetry.ts"
 import * as Admission from "./Admission.ts"
 import * as CallLog from "./CallLog.ts"
 import * as CallSpan from "./CallSpan.ts"
-import { CurrentCall, nowOf, RunningCall } from "./RunningCall.ts"
+import { nowOf, RunningCall } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** A step of the pipeline, for the fiber that takes it. */
+type Step = (call: RunningCall, fiber: AnyFiber) => Effect.Effect<unknown, unknown>
 
 /** Whether a second attempt may be made beside the first one at all. @category guards @since 0.1.0 */
 export const isHedged = ({ operation, policy }: RunningCall): boolean =>
@@ -101,7 +104,7 @@ const won = (call: RunningCall, shadow: RunningCall, fiber: AnyFiber): void => {
   if (shadow.notices !== undefined) (call.notices ??= []).push(...shadow.notices)
 }
 
-const second = (call: RunningCall, attempt: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
+const second = (call: RunningCall, start: Step): Effect.Effect<unknown, unknown> =>
   Effect.withFiber((fiber) => {
     const shadow = shadowOf(call)
     const now = nowOf(fiber)
@@ -110,12 +113,10 @@ const second = (call: RunningCall, attempt: Effect.Effect<unknown, unknown>): Ef
     shadow.attempts = call.attempts++
     shadow.now = now
     count(call, fiber, "sent")
-    const ended = (exit: Exit.Exit<unknown, unknown>) =>
-      Effect.withFiber((inner) => {
-        if (Exit.isSuccess(exit) || Cause.hasFails(exit.cause)) won(call, shadow, inner)
-        return put(shadow, inner)
-      })
-    return Effect.provideService(Effect.onExit(attempt, ended), CurrentCall, shadow)
+    return Effect.onExit(start(shadow, fiber), (exit) => {
+      if (Exit.isSuccess(exit) || Cause.hasFails(exit.cause)) won(call, shadow, fiber)
+      return put(shadow, fiber)
+    })
   })
 
 /** The second attempt has failed: a line and nothing more. @category recovery @since 0.1.0 */
@@ -125,18 +126,19 @@ export const lost = (shadow: RunningCall, fiber: AnyFiber, failure: AttemptFailu
     Effect.never
   )
 
-/** The attempts of a call with a second one beside them, if they take long enough; `attempt` is one attempt of the call that it finds. @category combinators @since 0.1.0 */
+/** The attempts of a call with a second one beside them, if they take long enough; `start` is one attempt that has been admitted. @category combinators @since 0.1.0 */
 export const beside = (
   call: RunningCall,
   now: number,
-  attempts: Effect.Effect<unknown, unknown>,
-  attempt: Effect.Effect<unknown, unknown>
+  attempts: Step,
+  start: Step
 ): Effect.Effect<unknown, unknown> => {
   const delay = delayOf(call, now)
-  if (delay === undefined || now + delay >= call.deadlineAt) return attempts
+  const first = Effect.withFiber<unknown, unknown>((fiber) => attempts(call, fiber))
+  if (delay === undefined || now + delay >= call.deadlineAt) return first
   const later = Effect.andThen(
     Effect.sleep(Duration.millis(delay)),
-    Effect.suspend(() => second(call, attempt))
+    Effect.suspend(() => second(call, start))
   )
-  return Effect.raceFirst(attempts, later)
+  return Effect.raceFirst(first, later)
 }

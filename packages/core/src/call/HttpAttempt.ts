@@ -20,7 +20,6 @@ import { FetchHttpClient, HttpClient, HttpClientRequest } from "../vocabulary/Pl
 import * as AnswerReading from "./AnswerReading.ts"
 import { DirectAttempt } from "./DirectAttempt.ts"
 import type { AttemptKind, RunningCall } from "./RunningCall.ts"
-import { currentCall, step } from "./RunningCall.ts"
 
 /** Our span is the attempt's, so the client makes none; and no client follows a redirect for us. */
 const transportSettings = (context: Context.Context<never>): Context.Context<never> =>
@@ -64,10 +63,13 @@ const dressed = (
 const empty = new Uint8Array(0)
 
 /** The announced length was the other side's word, so the bound is checked once more. */
-const buffered = (body: Uint8Array<ArrayBuffer>): Exit.Exit<BufferedResponse, BodyRead.BodyTooLarge> => {
-  const { policy, request, source } = currentCall()
-  if (request === undefined || source === undefined) throw new Error("a body without an answer")
-  const limit = policy.maxBodyBytes
+const buffered = (
+  call: RunningCall,
+  request: HttpClientRequest.HttpClientRequest,
+  source: HttpClientResponse.HttpClientResponse,
+  body: Uint8Array<ArrayBuffer>
+): Exit.Exit<BufferedResponse, BodyRead.BodyTooLarge> => {
+  const limit = call.policy.maxBodyBytes
   return body.byteLength > limit
     ? Exit.fail(new BodyRead.BodyTooLarge({ limit, status: source.status }))
     : Exit.succeed(new BufferedResponse(request, source, body))
@@ -75,23 +77,26 @@ const buffered = (body: Uint8Array<ArrayBuffer>): Exit.Exit<BufferedResponse, Bo
 
 const readBody = (
   call: RunningCall,
+  request: HttpClientRequest.HttpClientRequest,
   source: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<BufferedResponse, unknown> => {
   call.heard()
   call.source = source
-  const { request } = call
-  if (request !== undefined && BodyRead.isEmpty(request, source))
-    return Effect.succeed(new BufferedResponse(request, source, empty))
-  return Effect.flatMap(BodyRead.read(source, call.policy.maxBodyBytes, call), buffered)
+  if (BodyRead.isEmpty(request, source)) return Effect.succeed(new BufferedResponse(request, source, empty))
+  return Effect.flatMap(BodyRead.read(source, call.policy.maxBodyBytes, call), (body) =>
+    buffered(call, request, source, body)
+  )
 }
 
 /** Hands on an answer, or follows where it points, as far as `Redirect` allows. */
-const received = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<BufferedResponse, unknown> => {
-  const call = currentCall()
-  const answer = readBody(call, response)
-  if (response.status < 300 || response.status > 399 || call.client === undefined || call.request === undefined)
-    return answer
-  return followed(call, call.client, call.request, answer)
+const received = (
+  call: RunningCall,
+  client: HttpClient.HttpClient,
+  request: HttpClientRequest.HttpClientRequest,
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<BufferedResponse, unknown> => {
+  const answer = readBody(call, request, response)
+  return response.status < 300 || response.status > 399 ? answer : followed(call, client, request, answer)
 }
 
 const followed = <E>(
@@ -106,17 +111,18 @@ const followed = <E>(
     dress: (request) => dressed(call, request),
     safety: call.operation.safety,
     answer,
-    read: (next) => readBody(call, next)
+    read: (next) => readBody(call, first, next)
   })
 
-const send: Effect.Effect<BufferedResponse, unknown> = Effect.updateContext(
-  step((call) => {
-    const { client, request } = call
-    if (client === undefined || request === undefined) return Effect.die(new Error("an HTTP attempt without a request"))
-    return Effect.flatMap(client.execute(dressed(call, request)), received)
-  }),
-  transportSettings
-)
+const send = (call: RunningCall): Effect.Effect<BufferedResponse, unknown> => {
+  const { client, request } = call
+  if (client === undefined || request === undefined) return Effect.die(new Error("an HTTP attempt without a request"))
+  const answer: Effect.Effect<BufferedResponse, unknown> = Effect.flatMap(
+    Effect.suspend(() => client.execute(dressed(call, request))),
+    (response) => received(call, client, request, response)
+  )
+  return Effect.updateContext(answer, transportSettings)
+}
 
 /** The whole exchange by a transport that calls back. */
 const exchange: AttemptKind["exchange"] = (call, fiber, ended) => {
@@ -148,7 +154,7 @@ const classify: AttemptKind["classify"] = (call, exit, now) => {
 
 /** Attempts of a plain `HttpClient`: whatever the last answer is, it is the result. @category kinds @since 0.1.0 */
 export const plain: AttemptKind = {
-  wire: () => send,
+  wire: send,
   exchange,
   further,
   classify,
@@ -160,7 +166,7 @@ export const plain: AttemptKind = {
 export const declared = (
   decode: (call: RunningCall, response: BufferedResponse) => Effect.Effect<unknown, unknown>
 ): AttemptKind => ({
-  wire: () => send,
+  wire: send,
   exchange,
   further,
   classify,

@@ -5,8 +5,8 @@
  *     credential ready ▸ rate budget ▸ bulkhead ▸ breaker admission ▸ credential ▸ attempt timeout ( transport ▸ body read, bounded ) ▸ classify
  *   ▸ decode ▸ outcome (metrics, span, log)
  *
- * What stands in square brackets has its place here and comes later (ADR 0002). Each step is an effect made once, when this module is loaded, that finds its call
- * in the fiber; what a call costs is its state and what its policies do. @internal
+ * What stands in square brackets has its place here and comes later (ADR 0002). Each step is a function of the call and the fiber that it runs in, which gives the effect of
+ * all that follows; what a call costs is its state and what its policies do. @internal
  */
 // The errors of an attempt are whatever its wire fails with; `classify` is what reads them.
 // @effect-diagnostics anyUnknownInErrorContext:off
@@ -41,8 +41,8 @@ import * as Load from "./Load.ts"
 import { settingsOf } from "./CallSettings.ts"
 import { begin as beginKey, keyUntil } from "./CallKey.ts"
 import { afterFailure, anotherAttempt } from "./Recovery.ts"
-import type { RunningCall } from "./RunningCall.ts"
-import { CurrentCall, defects, nowOf, step } from "./RunningCall.ts"
+import type { AttemptKind, RunningCall } from "./RunningCall.ts"
+import { defects, nowOf } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -64,17 +64,23 @@ const refuse = (
 }
 
 /** What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
-const forked = (sentOf: (call: RunningCall) => Effect.Effect<unknown, unknown>) =>
-  Effect.forkChild(
-    step((call, fiber) => {
-      call.wireFiber = fiber
-      const sent = sentOf(call)
-      return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
-    }),
-    { startImmediately: true }
-  )
+const onFiber = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  sentOf: (wireFiber: AnyFiber) => Effect.Effect<unknown, unknown>
+): Effect.Effect<unknown, unknown> => {
+  const wire = Effect.withFiber<unknown, unknown>((wireFiber) => {
+    call.wireFiber = wireFiber
+    const sent = sentOf(wireFiber)
+    return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
+  })
+  return Effect.flatMap(Effect.forkChild(wire, { startImmediately: true }), (wireFiber) => {
+    const exit = wireFiber.pollUnsafe()
+    return exit === undefined ? awaitWire(call, fiber, wireFiber) : conclude(call, fiber, exit)
+  })
+}
 
-const start = step((call) => {
+const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const { now } = call
   call.attempts++
   Load.sent(call, now)
@@ -86,35 +92,35 @@ const start = step((call) => {
   call.answer = undefined
   call.source = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
-  const sent = callsBack(call) ? exchange : fiberAttempt
-  return call.span === undefined ? sent : Effect.andThen(CallSpan.startAttempt(call), sent)
-})
+  return call.span === undefined
+    ? send(call, fiber)
+    : Effect.flatMap(CallSpan.startAttempt(call), () => send(call, fiber))
+}
 
-const callsBack = ({ client, kind }: RunningCall): boolean =>
-  client !== undefined && kind.exchange !== undefined && isDirect(client)
+const send = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
+  const { client, kind } = call
+  const { exchange } = kind
+  return exchange !== undefined && client !== undefined && isDirect(client)
+    ? exchanging(call, fiber, exchange)
+    : onFiber(call, fiber, (wireFiber) => kind.wire(call, wireFiber))
+}
 
 /** An attempt over a transport that calls back, which keeps the attempt's time as well. */
-const exchange = step((call, fiber) =>
+const exchanging = (call: RunningCall, fiber: AnyFiber, exchange: NonNullable<AttemptKind["exchange"]>) =>
   Effect.callback<unknown, unknown>((resume) => {
-    call.exchange = call.kind.exchange?.(call, fiber, (exit) => {
-      call.exchanged = exit
-      resume(exchanged)
-    })
+    call.exchange = exchange(call, fiber, (exit) => resume(Effect.suspend(() => exchanged(call, fiber, exit))))
   })
-)
 
-const exchanged: Effect.Effect<unknown, unknown> = step((call, fiber) => {
-  const exit = call.exchanged
-  if (exit === undefined) return Effect.die(new Error("no exchange has ended"))
-  call.exchanged = undefined
+const exchanged = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<unknown, unknown> => {
   const further = Exit.isSuccess(exit) ? call.kind.further?.(call, exit.value) : undefined
-  if (further === undefined) return concludeIn(call, fiber, exit)
+  if (further === undefined) return conclude(call, fiber, exit)
   call.exchange = undefined
-  return Effect.andThen(
-    forked(() => further),
-    answered
-  )
-})
+  return onFiber(call, fiber, () => further)
+}
 
 /** Sleeps until the attempt's next timeout; a byte that came meanwhile moves it. When one strikes, the wire is cut. */
 const watch = Effect.fnUntraced(function* (call: RunningCall, wireFiber: AnyFiber) {
@@ -128,24 +134,12 @@ const watch = Effect.fnUntraced(function* (call: RunningCall, wireFiber: AnyFibe
 })
 
 /** Waits for an answer that did not come at once. */
-const awaitWire = Effect.fnUntraced(function* (call: RunningCall, wireFiber: AnyFiber) {
+const awaitWire = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber, wireFiber: AnyFiber) {
   const watching = yield* Effect.forkChild(watch(call, wireFiber), { startImmediately: true })
   const exit = yield* Fiber.await(wireFiber)
   watching.interruptUnsafe()
-  return yield* conclude(call, exit)
+  return yield* conclude(call, fiber, exit)
 })
-
-const answered = step((call, fiber) => {
-  const wireFiber = call.wireFiber
-  if (wireFiber === undefined) return Effect.die(new Error("no attempt is under way"))
-  const exit = wireFiber.pollUnsafe()
-  return exit === undefined ? awaitWire(call, wireFiber) : concludeIn(call, fiber, exit)
-})
-
-const fiberAttempt: Effect.Effect<unknown, unknown> = Effect.andThen(
-  forked((call) => call.kind.wire(call)),
-  answered
-)
 
 const expired = (call: RunningCall, now: number): AttemptFailure => {
   const { expiry, policy } = call
@@ -189,7 +183,7 @@ const settle = (call: RunningCall, fiber: AnyFiber, failure: AttemptFailure | un
 const isInterruptedOrDead = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) && !Cause.hasFails(exit.cause)
 
-const concludeIn = (
+const conclude = (
   call: RunningCall,
   fiber: AnyFiber,
   exit: Exit.Exit<unknown, unknown>
@@ -214,7 +208,11 @@ const concludeIn = (
     if (call.shadowed !== undefined) return told(changes, Hedging.lost(call, fiber, failure))
     if (failure.sent === "unknown") call.maybeDone = true
     call.lastFailure = failure
-    return told(changes, Effect.flatMap(afterFailure(call, fiber, failure), again))
+    const next = Effect.flatMap(afterFailure(call, fiber, failure), (next) =>
+      // Goes on with another attempt, or with the last answer as it is.
+      next === anotherAttempt ? attempt(call, fiber) : Effect.succeed(next)
+    )
+    return told(changes, next)
   }
   call.connection.retries.deposit(call.retryPaid)
   const result = told(changes, call.kind.result(call, exit))
@@ -225,41 +223,33 @@ const concludeIn = (
 const told = (lines: Effect.Effect<void> | undefined, next: Effect.Effect<unknown, unknown>) =>
   lines === undefined ? next : Effect.andThen(lines, next)
 
-/** Goes on after a failure: with another attempt, or with the last answer as it is. */
-const again = (answer: unknown): Effect.Effect<unknown, unknown> =>
-  answer === anotherAttempt ? attempts : Effect.succeed(answer)
-
-const conclude = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> =>
-  Effect.withFiber((fiber) => concludeIn(call, fiber, exit))
-
 /** Attempts until one succeeds, or no further one may be made. */
-const attempts: Effect.Effect<unknown, unknown> = step((call, fiber) => {
+const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
   call.now = now
   const keptBack = call.lane.throttle === undefined ? undefined : Load.throttled(call, fiber, now)
   if (keptBack !== undefined) return refuse(call, fiber, keptBack, now)
-  if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return start
+  if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return start(call, fiber)
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
-    const next = refused === undefined ? start : refuse(call, fiber, refused, call.now)
+    const next = refused === undefined ? start(call, fiber) : refuse(call, fiber, refused, call.now)
     return told(CircuitLog.report(call, fiber), next)
   })
-})
+}
 
 /** Attempts, and what goes around them where the policy asks for it: a flight that others share, a second attempt beside a slow one. */
 const ways = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<unknown, unknown> => {
   const key = call.policy.coalesce ? Flights.keyOf(call) : undefined
   if (key !== undefined) return Flights.share(call, fiber, key, run, (failure, at) => refuse(call, fiber, failure, at))
-  return Hedging.isHedged(call) ? Hedging.beside(call, now, attempts, start) : attempts
+  return Hedging.isHedged(call) ? Hedging.beside(call, now, attempt, start) : attempt(call, fiber)
 }
 
-const begin = step((call, fiber) => {
+const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
-  const first =
-    problem === undefined ? ways(call, fiber, now) : Effect.suspend(() => refuse(call, fiber, refusal(problem), now))
-  return CallSpan.isTraced(fiber) && !call.flight ? Effect.andThen(CallSpan.startCall(call), first) : first
-})
+  const first = () => (problem === undefined ? ways(call, fiber, now) : refuse(call, fiber, refusal(problem), now))
+  return CallSpan.isTraced(fiber) && !call.flight ? Effect.flatMap(CallSpan.startCall(call), first) : first()
+}
 
 const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
   const died = cause.reasons.filter(Cause.isDieReason)
@@ -276,7 +266,7 @@ const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Teleme
   return error.value._tag === "FatalError" ? "fatal" : error.value._tag === "OutcomeUnknown" ? "unknown" : "retryable"
 }
 
-const finishIn = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
   const { isUnderWay } = call
@@ -307,14 +297,11 @@ const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect
   return Effect.andThen(cut(call), CallLog.abandoned(call, fiber, now, isUnderWay))
 }
 
-const finish = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-  const fiber = Fiber.getCurrent()
-  const call = fiber?.getRef(CurrentCall)
-  return fiber === undefined || call === undefined ? Effect.void : finishIn(call, fiber, exit)
-}
-
 /** Runs a call from its start to its outcome, and gives back everything it took. @category running @since 0.1.0 */
 export const run = <A, E = ProviderError>(call: RunningCall): Effect.Effect<A, E> =>
-  Effect.provideService(protectedCall as Effect.Effect<A, E>, CurrentCall, call)
-
-const protectedCall: Effect.Effect<unknown, unknown> = Effect.onExit(begin, finish)
+  Effect.withFiber((fiber) =>
+    Effect.onExit(
+      Effect.suspend(() => begin(call, fiber) as Effect.Effect<A, E>),
+      (exit) => finish(call, fiber, exit)
+    )
+  )

@@ -24,7 +24,7 @@ import * as CallLog from "./CallLog.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import type { Connection } from "./Connection.ts"
 import * as Pipeline from "./Pipeline.ts"
-import { RunningCall, defects, nowOf, step } from "./RunningCall.ts"
+import { RunningCall, defects, nowOf } from "./RunningCall.ts"
 
 type Decode = (response: BufferedResponse) => Effect.Effect<unknown, unknown>
 
@@ -143,7 +143,7 @@ const drifted = (
   response: BufferedResponse,
   error: Schema.SchemaError
 ): Effect.Effect<never, FatalError | OutcomeUnknown> =>
-  step((_, fiber) => {
+  Effect.withFiber((fiber) => {
     const { redaction } = call.connection.options
     const { expected, path } = firstIssue(error)
     const reason = new ResponseInvalid({ status: response.status, path: redaction.text(path, 256), expected })

@@ -4,9 +4,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Tracer from "effect/Tracer"
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
@@ -36,7 +36,7 @@ export type Ended = (exit: Exit.Exit<unknown, unknown>) => void
 /** One way of making an attempt: HTTP, or any effect. @category models @since 0.1.0 */
 export interface AttemptKind {
   /** What goes on the wire. Runs in a fiber of its own; every value it fails or succeeds with is given to `classify`. */
-  readonly wire: (call: RunningCall) => Effect.Effect<unknown, unknown>
+  readonly wire: (call: RunningCall, fiber: AnyFiber) => Effect.Effect<unknown, unknown>
   /** The same by a transport that calls back, where `call.client` is one: tells `ended` what it comes to. */
   readonly exchange?: ((call: RunningCall, fiber: AnyFiber, ended: Ended) => Exchanging) | undefined
   /** What has to follow an exchange before it is an answer; `undefined` when it is one. */
@@ -114,8 +114,6 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   /** What is on the wire: a fiber, or an exchange of a transport that calls back. */
   wireFiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   exchange: Exchanging | undefined = undefined
-  /** What the exchange came to. */
-  exchanged: Exit.Exit<unknown, unknown> | undefined = undefined
   span: Tracer.Span | undefined = undefined
   attemptSpan: Tracer.Span | undefined = undefined
 
@@ -162,27 +160,13 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   }
 }
 
-/** The call that runs in this fiber. @category references @since 0.1.0 */
+/** The call that a protected effect runs in, or whose answer a plain client reads. @category references @since 0.1.0 */
 export const CurrentCall = Context.Reference<RunningCall | undefined>("@breakwater/core/RunningCall/CurrentCall", {
   defaultValue: () => undefined
 })
 
-/** A step of the pipeline: an effect that is made once and finds its call in the fiber that runs it. @category constructors @since 0.1.0 */
-export const step = <A, E>(f: (call: RunningCall, fiber: AnyFiber) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.withFiber((fiber) => {
-    const call = fiber.getRef(CurrentCall)
-    return call === undefined ? Effect.die(new Error("a step of the pipeline ran outside a call")) : f(call, fiber)
-  })
-
 /** @category accessors @since 0.1.0 */
 export const nowOf = (fiber: AnyFiber): number => fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-
-/** The call that runs in the current fiber, for functions that are given to an operator and get no fiber. @category accessors @since 0.1.0 */
-export const currentCall = (): RunningCall => {
-  const call = Fiber.getCurrent()?.getRef(CurrentCall)
-  if (call === undefined) throw new Error("a step of the pipeline ran outside a call")
-  return call
-}
 
 /** Draws from the fiber's `Random`; made only where something is drawn. @category accessors @since 0.1.0 */
 export const randomOf = (fiber: AnyFiber): (() => number) => {
