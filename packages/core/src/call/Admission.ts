@@ -115,10 +115,10 @@ const awaitRate = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
   if (expected > longest) return rateLimited(expected)
   const place = rate.join(call, before)
   if (place === undefined) return rateLimited(expected)
-  const refused = yield* Effect.ensuring(
-    inLine(call, fiber, place, before + longest),
-    Effect.sync(() => rate.leave(place, nowOf(fiber)))
-  )
+  // A field of the call in the same instant, so that whoever is interrupted before the next step has left the line too.
+  call.place = place
+  const refused = yield* inLine(call, fiber, place, before + longest)
+  call.leaveLine(nowOf(fiber))
   const waited = nowOf(fiber) - before
   call.rateWaited += waited
   if (waited > 0) CallLog.waited(call, fiber, "rate", waited)

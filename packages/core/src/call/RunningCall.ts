@@ -15,7 +15,7 @@ import type { Expiry } from "../policy/AttemptTimer.ts"
 import { AttemptTimer } from "../policy/AttemptTimer.ts"
 import type { SlotHolder } from "../policy/Bulkhead.ts"
 import type { KeyCell } from "../policy/Idempotency.ts"
-import type { Route, TokenHolder } from "../policy/RateBudget.ts"
+import type { Place, Route, TokenHolder } from "../policy/RateBudget.ts"
 import { nowhere } from "../policy/RateBudget.ts"
 import type { Credential } from "../store/CredentialSource.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
@@ -76,6 +76,8 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
 
   slot = false
   tokens = 0
+  /** Where it stands in line for tokens. */
+  place: Place | undefined = undefined
   /** What the tokens are of. */
   route: Route = nowhere
   rank: Rank = 0
@@ -151,8 +153,15 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
     this.timer.heard(this.clock?.currentTimeMillisUnsafe() ?? 0)
   }
 
+  leaveLine(now: number): void {
+    if (this.place === undefined) return
+    this.connection.rate.leave(this.place, now)
+    this.place = undefined
+  }
+
   /** Gives back what was not spent. Safe to run twice. */
   release(now: number): void {
+    this.leaveLine(now)
     this.connection.rate.refund(this, now)
     this.lane.breaker.release(this, now)
     // Last, since whoever waits for the slot runs at once, and asks the breaker.

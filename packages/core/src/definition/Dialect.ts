@@ -222,18 +222,18 @@ const ofHeaders = (
 
 const nothing: ReadonlyArray<Quota> = []
 
+const ofFamilies = (dialect: ResolvedDialect, headers: Headers.Headers, now: number): ReadonlyArray<Quota> =>
+  dialect.quotas.flatMap((quota) => ofHeaders(quota, headers, now) ?? [])
+
 /** What an answer tells of the limits that it counts against. Fields that cannot be read say nothing. @category parsing @since 0.1.0 */
 export const quotas = (dialect: ResolvedDialect, headers: Headers.Headers, now: number): ReadonlyArray<Quota> => {
   if (dialect.structured && (headers["ratelimit"] !== undefined || headers["ratelimit-policy"] !== undefined)) {
     const read = ofStructuredFields(headers)
     if (read.length > 0) return read
   }
-  let read: Array<Quota> | undefined
-  for (const quota of dialect.quotas) {
-    const each = headers[quota.remaining] === undefined ? undefined : ofHeaders(quota, headers, now)
-    if (each !== undefined) (read ??= []).push(each)
-  }
-  return read ?? nothing
+  for (const { remaining } of dialect.quotas)
+    if (headers[remaining] !== undefined) return ofFamilies(dialect, headers, now)
+  return nothing
 }
 
 /** Requests that the provider works on for the account just now, if the answer tells. @category parsing @since 0.1.0 */

@@ -169,12 +169,23 @@ export class RateBucket {
   }
 }
 
+/** A key's bucket, between those that were used before and after it. */
+interface Entry {
+  readonly key: string
+  readonly bucket: RateBucket
+  older: Entry | undefined
+  newer: Entry | undefined
+}
+
 /**
  * The buckets of a policy that counts for each key by itself. Keys that have come to rest are forgotten, the one that was not used for longest first; when there is no room for
  * another key, those that are new share one bucket. @category models @since 0.1.0
  */
 export class PartitionedBuckets {
-  private readonly byKey = new Map<string, RateBucket>()
+  private readonly byKey = new Map<string, Entry>()
+  /** A list of its own, since a `Map` whose entries are moved to its end is slow to say which is the first. */
+  private oldest: Entry | undefined = undefined
+  private newest: Entry | undefined = undefined
   private readonly shared: RateBucket
   private readonly max: number
   private limits: ReadonlyArray<WindowLimit>
@@ -195,24 +206,43 @@ export class PartitionedBuckets {
     this.forget(now)
     if (key === undefined) return this.shared
     const found = this.byKey.get(key)
-    if (found !== undefined) this.byKey.delete(key)
-    else if (this.byKey.size >= this.max) return this.shared
-    const bucket = found ?? new RateBucket(this.shared.name, this.limits, key)
-    this.byKey.set(key, bucket)
-    return bucket
+    if (found === undefined && this.byKey.size >= this.max) return this.shared
+    if (found !== undefined) this.unlink(found)
+    const entry = found ?? this.open(key)
+    entry.older = this.newest
+    if (this.newest === undefined) this.oldest = entry
+    else this.newest.newer = entry
+    this.newest = entry
+    return entry.bucket
+  }
+
+  private open(key: string): Entry {
+    const bucket = new RateBucket(this.shared.name, this.limits, key)
+    const entry = { key, bucket, older: undefined, newer: undefined }
+    this.byKey.set(key, entry)
+    return entry
+  }
+
+  private unlink(entry: Entry): void {
+    const { newer, older } = entry
+    if (older === undefined) this.oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.newest = older
+    else newer.older = older
+    entry.older = entry.newer = undefined
   }
 
   /** Forgets the keys that have come to rest, from the one that was not used for longest up to one that has not. */
   forget(now: number): void {
-    for (const [key, bucket] of this.byKey) {
-      if (!bucket.isIdle(now)) return
-      this.byKey.delete(key)
+    for (let entry = this.oldest; entry?.bucket.isIdle(now) === true; entry = this.oldest) {
+      this.unlink(entry)
+      this.byKey.delete(entry.key)
     }
   }
 
   retune(limits: ReadonlyArray<WindowLimit>, now: number): void {
     this.limits = limits
     this.shared.retune(limits, now)
-    for (const bucket of this.byKey.values()) bucket.retune(limits, now)
+    for (const { bucket } of this.byKey.values()) bucket.retune(limits, now)
   }
 }
