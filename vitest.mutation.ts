@@ -7,6 +7,7 @@ const modules = readdirSync("packages/core/src/policy").map((file) => file.repla
 export default defineConfig({
   test: {
     root: "packages/core",
+    testTimeout: 60_000,
     include: modules.flatMap((module) => [`test/${module}.test.ts`, `test/${module}.model.test.ts`])
   }
 })
