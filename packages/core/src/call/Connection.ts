@@ -127,7 +127,6 @@ class BoundMetrics {
 export class Connection implements Observed {
   readonly options: ConnectionOptions
   readonly calls: Lane
-  readonly refreshes: Lane
   readonly rate: RateBudget
   /** Of all retries to the origin, whoever makes them. */
   readonly retries: RetryBudget
@@ -136,6 +135,7 @@ export class Connection implements Observed {
   readonly errors: ErrorTable
   private readonly idPrefix: string
   private calledSoFar = 0
+  private refreshLane: Lane | undefined = undefined
   private lastFailure: ConnectionHealth["lastFailure"] = null
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
 
@@ -143,13 +143,17 @@ export class Connection implements Observed {
   constructor(options: ConnectionOptions, shared?: OriginMemory) {
     this.options = options
     this.calls = new Lane(options.policy, shared?.circuit)
-    this.refreshes = new Lane(options.policy, undefined)
     this.retries = shared?.retries ?? new RetryBudget()
     this.rate = new RateBudget(options.rate)
     this.headers = options.headers ?? {}
     this.requestIdHeader = (options.requestIdHeader ?? "x-request-id").toLowerCase()
     this.errors = options.errors ?? {}
     this.idPrefix = Math.floor(options.salt * 2 ** 52).toString(36)
+  }
+
+  /** The lane in which a credential is refreshed; made when somebody does, since most connections never do. */
+  get refreshes(): Lane {
+    return (this.refreshLane ??= new Lane(this.options.policy, undefined))
   }
 
   /** A correlation id: what this process drew once, and a count. */

@@ -2,7 +2,7 @@
  * The two circuits that a call needs: of its connection, and of its origin, which every connection over the same transport shares (ADR 0005).
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Call, CallPolicy, Circuits, Health } from "@breakwater/core"
+import { Call, type CallPolicy, Circuits, Health } from "@breakwater/core"
 import { Deferred, Effect, Exit, Fiber, Random, Redacted } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
