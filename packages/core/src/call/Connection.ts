@@ -108,7 +108,6 @@ const hedgeSamples = 50
 export class Connection implements Observed {
   readonly options: ConnectionOptions
   readonly calls: Lane
-  readonly refreshes: Lane
   readonly rate: RateBudget
   readonly dialect: ResolvedDialect
   /** Of all retries to the origin, whoever makes them. */
@@ -120,6 +119,7 @@ export class Connection implements Observed {
   readonly peer: Peer.Peer | undefined
   private readonly idPrefix: string
   private calledSoFar = 0
+  private refreshLane: Lane | undefined = undefined
   private lastFailure: (() => ConnectionHealth["lastFailure"]) | undefined = undefined
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
   private readonly saidOfEnds = new Map<string, Set<string>>()
@@ -131,7 +131,6 @@ export class Connection implements Observed {
   constructor(options: ConnectionOptions, shared?: OriginMemory) {
     this.options = options
     this.calls = new Lane(options.policy, shared?.circuit)
-    this.refreshes = new Lane(options.policy, undefined)
     this.retries = shared?.retries ?? new RetryBudget()
     this.dialect = Dialects.resolve(options.dialect)
     this.rate = new RateBudget({
@@ -144,6 +143,11 @@ export class Connection implements Observed {
     this.errors = options.errors ?? {}
     this.peer = options.origin === undefined ? undefined : Peer.of(options.origin)
     this.idPrefix = Math.floor(options.salt * 2 ** 52).toString(36)
+  }
+
+  /** The lane in which a credential is refreshed; made when somebody does, since most connections never do. */
+  get refreshes(): Lane {
+    return (this.refreshLane ??= new Lane(this.options.policy, undefined))
   }
 
   /** A correlation id: what this process drew once, and a count. */

@@ -6,7 +6,7 @@ import type { CircuitOptions } from "../policy/Circuit.ts"
 import { RetryBudget } from "../policy/RetryBudget.ts"
 import type { HttpClient } from "../vocabulary/Platform.ts"
 
-/** Origins that one transport keeps memory for; of more, the one that was connected to longest ago begins anew at its next connection. @category constants @since 0.1.0 */
+/** Origins that one transport keeps memory for; of more, the one that was connected to longest ago begins anew at its next connection. */
 const maxOrigins = 1024
 
 /** @category models @since 0.1.0 */

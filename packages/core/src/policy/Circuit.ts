@@ -4,7 +4,7 @@
  */
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
 import type { CircuitControl, CircuitState } from "../store/Connections.ts"
-import { CircuitWatch, maxWatched } from "./CircuitWatch.ts"
+import { CircuitWatch } from "./CircuitWatch.ts"
 import type { CircuitWindow } from "./CircuitWindow.ts"
 import * as CircuitWindows from "./CircuitWindow.ts"
 
@@ -61,9 +61,6 @@ const maxPending = 16
 /** A hint is a floor; on top comes up to a fifth of it, so that those who got the same one do not probe in step. */
 const hintJitter = 0.2
 
-/** The place of a call that is in no window any more. */
-const nowhere = -1
-
 const nothing: ReadonlyArray<Transition> = []
 const noEnding: Ending = {}
 
@@ -78,8 +75,6 @@ export class Circuit implements CircuitControl {
   private window: CircuitWindow
   /** Only where a call can be slow. */
   private watch: CircuitWatch | undefined
-  /** The calls that were counted as slow while they ran, and their places in the window. */
-  private readonly overdue = new Map<number, number>()
   /** The probes under way, and when each one's lease ends. */
   private readonly probes = new Map<number, number>()
   private pending: Array<Transition> = []
@@ -186,16 +181,10 @@ export class Circuit implements CircuitControl {
     for (;;) {
       const ticket = this.watch.overdue(slowAfterMillis, now)
       if (ticket === 0) return
-      this.overdue.set(ticket, this.window.push(false, true, now))
-      if (this.overdue.size > maxWatched) this.forgetOverdue()
+      this.watch.counted(ticket, this.window.push(false, true, now))
       const why = this.slowness()
       if (why !== undefined) this.trip(why, now, random, 0)
     }
-  }
-
-  private forgetOverdue(): void {
-    const oldest = this.overdue.keys().next()
-    if (oldest.done !== true) this.overdue.delete(oldest.value)
   }
 
   /** Tells what an admitted attempt came to. `random` is drawn only when the circuit opens. */
@@ -203,11 +192,9 @@ export class Circuit implements CircuitControl {
     if (ticket <= this.fence) return
     const { slowAfterMillis } = this.options
     const slow = slowAfterMillis !== undefined && now - (ending.startedAt ?? now) > slowAfterMillis
-    this.watch?.ended(ticket)
+    const place = this.watch?.ended(ticket)
     this.endRampInTime(now)
     if (this.state === "half-open") return this.settleProbe(ticket, sample, slow, now, random, ending)
-    const place = this.overdue.size === 0 ? undefined : this.overdue.get(ticket)
-    if (place !== undefined) this.overdue.delete(ticket)
     if (sample === "ignored") return
     const failed = sample === "failure"
     this.inRow = failed ? this.inRow + 1 : 0
@@ -280,7 +267,6 @@ export class Circuit implements CircuitControl {
     this.fence = this.tickets
     this.inRow = this.passed = 0
     this.probes.clear()
-    this.overdue.clear()
     this.watch?.clear()
     this.window.clear()
   }
@@ -350,8 +336,7 @@ export class Circuit implements CircuitControl {
     this.window.evict(now)
     this.window.replay(window)
     this.window = window
-    // They stay counted, and are not found in it again.
-    for (const ticket of this.overdue.keys()) this.overdue.set(ticket, nowhere)
+    this.watch?.uproot()
   }
 
   /** How it is now. */
