@@ -15,6 +15,11 @@ const programs: ReadonlyArray<readonly [name: string, source: string]> = [
      export const layer = Layer.provide(Call.layer({ provider: "acme" }), FetchHttpClient.layer)`
   ],
   [
+    "the same, over a client that the app has",
+    `import * as Call from "${core}/call/Call.js"
+     export const { layer } = Call`
+  ],
+  [
     "protected effect",
     `import * as Call from "${core}/call/Call.js"
      export const { connect, protect } = Call`
@@ -27,8 +32,11 @@ const programs: ReadonlyArray<readonly [name: string, source: string]> = [
      export const { make } = Provider`
   ],
   [
-    "Effect's HttpClient over fetch with retryTransient and withCircuitBreaker",
+    "Effect's client over fetch: retryTransient, withCircuitBreaker, its store in memory",
     `import * as HttpClient from "effect/http/HttpClient"
+     import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+     export const breaker = CircuitBreaker.layer
+     export const store = CircuitBreaker.layerStoreMemory
      import * as FetchHttpClient from "effect/http/FetchHttpClient"
      export const { layer } = FetchHttpClient
      export const { retryTransient, withCircuitBreaker } = HttpClient`

@@ -55,7 +55,15 @@ const added = (figures: Figures, variant: string, bare: string): string =>
   `${paired(figures, variant, bare, (a, b) => a - b).toFixed(2)} over ${micros(figures.get(bare))}`
 
 const inMemory = async (): Promise<void> => {
-  const usual = ["bare effect", "protected effect", "generated client", "protected client", "circuit open"]
+  const usual = [
+    "bare promise",
+    "cockatiel's policies",
+    "bare effect",
+    "protected effect",
+    "generated client",
+    "protected client",
+    "circuit open"
+  ]
   const others = ["generated client, traced", "protected client, traced", "refused by the provider"]
   const variants = isFull ? [...usual, ...others] : usual
   const figures = await run({ variants, calls: isFull ? 20_000 : 8000, width: 1, rounds })
@@ -65,6 +73,10 @@ const inMemory = async (): Promise<void> => {
   table(
     ["what", "CPU µs a call"],
     [
+      [
+        "cockatiel's retry, breaker, bulkhead and timeout, added to a promise",
+        added(figures, "cockatiel's policies", "bare promise")
+      ],
       ["all policies and metrics, added to an effect", added(figures, "protected effect", "bare effect")],
       ["the pipeline, added to the generated client", added(figures, "protected client", "generated client")],
       one("a refusal by an open circuit, as a typed error", "circuit open"),
@@ -86,6 +98,7 @@ const everything = [
   "stripe",
   "got",
   "Breakwater",
+  "Breakwater, with Effect's schema JIT",
   "Breakwater, no tracer"
 ]
 

@@ -28,7 +28,13 @@ const policy: CallPolicy.CallPolicy = {
   attemptTimeout: "1 second",
   silenceTimeout: "1 second",
   backoff: { base: "100 millis", throttledBase: "200 millis", cap: "1 second" },
-  breaker: { consecutiveFailures: 5, openFor: "500 millis", maxOpenFor: "1 second", successesToClose: 2, ramp: "1 second" }
+  breaker: {
+    consecutiveFailures: 5,
+    openFor: "500 millis",
+    maxOpenFor: "1 second",
+    successesToClose: 2,
+    ramp: "1 second"
+  }
 }
 
 interface Sale {

@@ -24,13 +24,14 @@ export const isTraced = (fiber: AnyFiber): boolean =>
 
 const callAttributes = (call: RunningCall): Record<string, unknown> => {
   const { environment, id, provider } = call.connection.options
-  return {
+  const attributes: Record<string, unknown> = {
     [attribute.provider]: provider,
     [attribute.operation]: call.operation.name,
     [attribute.connection]: id,
-    [attribute.correlationId]: call.correlationId,
-    ...(environment === undefined ? {} : { [attribute.environment]: environment })
+    [attribute.correlationId]: call.correlationId
   }
+  if (environment !== undefined) attributes[attribute.environment] = environment
+  return attributes
 }
 
 /** The span of the call: internal, since each attempt has the client span. @category tracing @since 0.1.0 */

@@ -58,9 +58,13 @@ const jsonDecoders = (
       .filter(([status]) => kinds.get(status) === "json")
       .map(([status, each]) => [
         status,
-        Schema.decodeUnknownEffect(Schema.Union(each) as unknown as Schema.ConstraintDecoder<unknown>, options)
+        Schema.decodeUnknownEffect(oneOf(each) as unknown as Schema.ConstraintDecoder<unknown>, options)
       ])
   )
+
+/** A union of one would be looked through at every answer. */
+const oneOf = (schemas: readonly [Schema.Top, ...ReadonlyArray<Schema.Top>]): Schema.Top =>
+  schemas.length === 1 ? schemas[0] : Schema.Union(schemas)
 
 type SchemaParseOptions = Parameters<typeof Schema.decodeUnknownEffect>[1]
 
