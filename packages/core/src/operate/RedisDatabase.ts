@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type { Place, Problem, StoreError } from "../store/StoreError.ts"
 import { make as storeError } from "../store/StoreError.ts"
 import * as Redaction from "../vocabulary/Redaction.ts"
+import { within } from "./Bounded.ts"
 import { Redis } from "./Drivers.ts"
 
 /** @category models @since 0.1.0 */
@@ -81,15 +82,11 @@ export const make = Effect.fnUntraced(function* (options?: RedisOptions) {
   const database: RedisDatabase = {
     key: (...parts) => [prefix, ...parts].join(":"),
     run: (place, script, request) =>
-      redis
-        .eval(script)(request)
-        .pipe(
-          Effect.mapError((error) => fromRedis(place, error)),
-          Effect.timeoutOrElse({
-            duration: timeout,
-            orElse: () => Effect.fail(storeError(place, "timeout", `no answer within ${Duration.format(timeout)}`))
-          })
-        )
+      within(
+        place,
+        timeout,
+        Effect.mapError(redis.eval(script)(request), (error) => fromRedis(place, error))
+      )
   }
   return database
 })

@@ -6,11 +6,13 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { Place, Problem } from "../store/StoreError.ts"
 import { make as storeError, StoreError } from "../store/StoreError.ts"
 import * as Redaction from "../vocabulary/Redaction.ts"
+import { inOrder, within } from "./Bounded.ts"
 import type { SqlError, Statement } from "./Drivers.ts"
 import { Migrator, SqlClient } from "./Drivers.ts"
 import { migrations } from "./SqlMigrations.ts"
@@ -61,15 +63,29 @@ const problems: Readonly<Record<string, Problem>> = {
   StatementTimeoutError: "timeout"
 }
 
-/** SQLite's `SQLITE_FULL` and PostgreSQL's class 53, insufficient resources. @see https://www.postgresql.org/docs/current/errcodes-appendix.html (read 2026-11-21) */
-const isFull = (cause: unknown): boolean =>
-  Predicate.hasProperty(cause, "errno")
-    ? cause.errno === 13
-    : Predicate.hasProperty(cause, "code") && (cause.code === "53100" || cause.code === "53200")
+/**
+ * What drivers say in codes only. SQLite's result codes 11, 13 and 26, and PostgreSQL's classes 53 and XX.
+ * @see https://www.sqlite.org/rescode.html and https://www.postgresql.org/docs/current/errcodes-appendix.html (read 2026-11-21)
+ */
+const codes = new Map<unknown, Problem>([
+  [11, "corrupt"],
+  [13, "full"],
+  [26, "corrupt"],
+  ["53100", "full"],
+  ["53200", "full"],
+  ["53300", "unavailable"],
+  ["XX001", "corrupt"],
+  ["XX002", "corrupt"]
+])
+
+const byCode = (cause: unknown): Problem | undefined => {
+  if (Predicate.hasProperty(cause, "errno")) return codes.get(cause.errno)
+  return Predicate.hasProperty(cause, "code") ? codes.get(cause.code) : undefined
+}
 
 /** An error of the driver, without what it holds on to. @category constructors @since 0.1.0 */
 export const fromSql = (place: Place, { reason }: SqlError.SqlError): StoreError => {
-  const problem = isFull(reason.cause) ? "full" : (problems[reason._tag] ?? "failed")
+  const problem = byCode(reason.cause) ?? problems[reason._tag] ?? "failed"
   const { message } = Redaction.safeCause(reason.cause, redaction)
   return storeError(place, problem, message.slice(0, 300))
 }
@@ -86,25 +102,26 @@ export const make = Effect.fnUntraced(function* (options?: SqlOptions) {
   const isSqlite = sql.onDialectOrElse({ sqlite: () => true, orElse: () => false })
   const server = sql.literal(serverNow)
 
-  const bounded = <A>(place: Place, request: (now: Now) => Request<A>): Effect.Effect<A, StoreError> =>
-    Clock.clockWith((clock) => request(isSqlite ? sql`${clock.currentTimeMillisUnsafe()}` : server)).pipe(
-      Effect.mapError((error) => mapped(place, error)),
-      Effect.timeoutOrElse({
-        duration: timeout,
-        orElse: () => Effect.fail(storeError(place, "timeout", `no answer within ${Duration.format(timeout)}`))
-      })
+  const asked = <A>(place: Place, request: (now: Now) => Request<A>): Effect.Effect<A, StoreError> =>
+    Effect.mapError(
+      Clock.clockWith((clock) => request(isSqlite ? sql`${clock.currentTimeMillisUnsafe()}` : server)),
+      (error) => mapped(place, error)
     )
+  const isJoined = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+    Option.isSome(Context.getOption(fiber.context, sql.transactionService))
   const inTransaction = (place: Place) =>
     storeError(place, "in transaction", "SQLite has one writer: make the call before or after the transaction")
   const database: SqlDatabase = {
     sql,
     table: (name) => sql`${sql(`${prefix}_${name}`)}`,
-    joined: bounded,
+    joined: (place, request) =>
+      Effect.withFiber((fiber) => (isJoined(fiber) ? inOrder : within)(place, timeout, asked(place, request))),
     alone: (place, request) =>
       Effect.withFiber((fiber) => {
-        if (Option.isNone(Context.getOption(fiber.context, sql.transactionService))) return bounded(place, request)
+        const alone = within(place, timeout, asked(place, request))
+        if (!isJoined(fiber)) return alone
         if (isSqlite) return Effect.fail(inTransaction(place))
-        return Effect.updateContext(bounded(place, request), (context: Context.Context<never>) =>
+        return Effect.updateContext(alone, (context: Context.Context<never>) =>
           Context.omit(sql.transactionService)(context)
         )
       }),

@@ -187,7 +187,7 @@ export const settled = (
   if (ending._tag !== "Undone") return { expected, change: settledAs(ending) }
   return firstSentAt === undefined
     ? { expected, change: { state: "Absent", firstSentAt: undefined, keepMillis: ending.retentionMillis } }
-    : { expected, change: { state: "Pending", firstSentAt } }
+    : { expected, change: { state: "Pending", firstSentAt: "keep" } }
 }
 
 /** What was found out about a row that nobody claims. @category transitions @since 0.1.0 */

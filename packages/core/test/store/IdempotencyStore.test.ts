@@ -113,6 +113,20 @@ for (const { layer, name, skip } of shared("idem")) {
         })
       )
 
+      it.effect("counts the window anew from a key that was forgotten", () =>
+        Effect.gen(function* () {
+          const store = yield* IdempotencyStore
+          const of = request({ sendsNow: true })
+          yield* settle(yield* claimed(of), { ...success, retentionMillis: 0 })
+          yield* Effect.sleep("3 millis")
+          yield* claimed(of)
+          const row = yield* store.get(of)
+
+          assert.isDefined(row?.firstSentAt)
+          assert.strictEqual(row?.firstSentAt, row?.changedAt)
+        })
+      )
+
       it.effect("goes on with a pending key, and says when it was sent first", () =>
         Effect.gen(function* () {
           const of = request()
