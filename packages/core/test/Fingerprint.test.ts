@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 const bytes = (length: number, seed: number) => Uint8Array.from({ length }, (_, index) => (index * 31 + seed) & 255)
 
 const expected = ({ body = new Uint8Array(), method, path }: Fingerprint.Sent): string =>
-  createHash("sha256").update(`${method} ${path}\n`).update(body).digest("base64url")
+  createHash("sha256").update(`${method} ${path}\n`).update(body).digest("hex")
 
 describe("Fingerprint.of", () => {
   it("is SHA-256 of method, path and body, at every length around the ends of a block", () => {

@@ -1,6 +1,6 @@
 /**
  * Answers in Redis: a string each, which Redis itself forgets in time, and a set of keys for each tag. How many there may be is the server's business: its `maxmemory-policy` should be
- * one that evicts keys with an expiry. @since 0.1.0
+ * one that evicts keys with an expiry. @internal
  */
 import * as Effect from "effect/Effect"
 import type { Options } from "../store/AnswerStore.ts"

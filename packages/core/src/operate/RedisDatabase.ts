@@ -1,4 +1,4 @@
-/** What the Redis stores have in common: the names of their keys, their errors and their bound on time. *Now* is the server's. @since 0.1.0 */
+/** What the Redis stores have in common: the names of their keys, their errors and their bound on time. *Now* is the server's. @internal */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -19,8 +19,8 @@ export interface RedisOptions {
   readonly timeout?: Duration.Input | undefined
 }
 
-/** The values used when an option is left out. @category constants @since 0.1.0 */
-export const defaults = { prefix: "breakwater", timeout: "2 seconds" } as const satisfies RedisOptions
+/** The values used when an option is left out. */
+const defaults = { prefix: "breakwater", timeout: "2 seconds" } as const satisfies RedisOptions
 
 /** A script, the keys it touches and what it is given. @category models @since 0.1.0 */
 export interface Request {

@@ -2,7 +2,7 @@
  * The idempotency records in Redis: each a hash, compared and set by one script.
  *
  * **Gotchas** A server that answers before the write is on its disk, or on a replica, forgets it when it dies or fails over, and with it that something was sent. Where that must not be,
- * keep these records in SQL. @since 0.1.0
+ * keep these records in SQL. @internal
  */
 import * as Effect from "effect/Effect"
 import type { Change, Expected, IdempotencyRecord, RecordId } from "../store/IdempotencyRecord.ts"

@@ -1,4 +1,4 @@
-/** Leases in Redis: a hash each, by the server's clock. @since 0.1.0 */
+/** Leases in Redis: a hash each, by the server's clock. @internal */
 import * as Effect from "effect/Effect"
 import type { Lease } from "../store/LeaseStore.ts"
 import { LeaseStore, problemOf, staleLease } from "../store/LeaseStore.ts"

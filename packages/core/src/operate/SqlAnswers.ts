@@ -1,4 +1,4 @@
-/** Answers in SQL. @since 0.1.0 */
+/** Answers in SQL. @internal */
 import * as Effect from "effect/Effect"
 import type { Entry, Options, StoredAnswer } from "../store/AnswerStore.ts"
 import { answerOf, AnswerStore, defaults, entryOf } from "../store/AnswerStore.ts"

@@ -1,6 +1,6 @@
 /**
  * What the SQL stores have in common, written once for SQLite and PostgreSQL: the store's now, its errors, its bound on time, and its tables.
- * @since 0.1.0
+ * @internal
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -25,8 +25,8 @@ export interface SqlOptions {
   readonly timeout?: Duration.Input | undefined
 }
 
-/** The values used when an option is left out. @category constants @since 0.1.0 */
-export const defaults = { prefix: "breakwater", timeout: "5 seconds" } as const satisfies SqlOptions
+/** The values used when an option is left out. */
+const defaults = { prefix: "breakwater", timeout: "5 seconds" } as const satisfies SqlOptions
 
 /** The time of a statement: a parameter or an expression, the same wherever it stands in it. @category models @since 0.1.0 */
 export type Now = Statement.Fragment

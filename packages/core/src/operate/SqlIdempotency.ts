@@ -1,4 +1,4 @@
-/** The idempotency records in SQL: compare and set in one statement. @since 0.1.0 */
+/** The idempotency records in SQL: compare and set in one statement. @internal */
 import * as Effect from "effect/Effect"
 import type { Change, Expected, IdempotencyRecord, RecordId } from "../store/IdempotencyRecord.ts"
 import { fromFields } from "../store/IdempotencyRecord.ts"

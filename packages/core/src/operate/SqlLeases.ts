@@ -1,4 +1,4 @@
-/** Leases in SQL: one statement each. @since 0.1.0 */
+/** Leases in SQL: one statement each. @internal */
 import * as Effect from "effect/Effect"
 import type { Lease } from "../store/LeaseStore.ts"
 import { LeaseStore, problemOf, staleLease } from "../store/LeaseStore.ts"

@@ -1,4 +1,4 @@
-/** The outbox in SQL: commands are added in the transaction of the app, and claimed by one statement that passes over what others hold. @since 0.1.0 */
+/** The outbox in SQL: commands are added in the transaction of the app, and claimed by one statement that passes over what others hold. @internal */
 import * as Effect from "effect/Effect"
 import type {
   BatchRequest,

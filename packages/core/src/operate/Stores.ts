@@ -64,7 +64,9 @@ export const layerSql = (options?: StoreOptions & SqlOptions): Layer.Layer<Store
   )
 
 /** All stores in PostgreSQL, over the client of the app, such as `PgClient.layer({ url })` of `@effect/sql-pg`. @category layers @since 0.1.0 */
-export const layerPostgres = layerSql
+export const layerPostgres = (
+  options?: StoreOptions & SqlOptions
+): Layer.Layer<Stores, StoreError, SqlClient.SqlClient> => layerSql(options)
 
 /**
  * The shared stores in the `Redis` at hand, such as `NodeRedis.layer({ url })`. There is no outbox: a command belongs into the transaction of what it is about.

@@ -1,11 +1,9 @@
 /**
- * What a request is, in a few characters, for telling whether a key is used for another one: SHA-256 of the operation's method and path and of the body as it is sent, base64url. At once, on any
+ * What a request is, in a few characters, for telling whether a key is used for another one: SHA-256 of the operation's method and path and of the body as it is sent. At once, on any
  * runtime, since the platform's own digest is asynchronous.
  * @see https://nvlpubs.nist.gov/nistpubs/FIPS/NIST.FIPS.180-4.pdf (read 2026-11-21)
  * @since 0.1.0
  */
-import * as Base64Url from "effect/encoding/Base64Url"
-
 /** @category models @since 0.1.0 */
 export interface Sent {
   readonly method: string
@@ -31,22 +29,32 @@ const rotated = (word: number, bits: number): number => (word >>> bits) | (word 
 
 const schedule = new Int32Array(64)
 const at = (words: Int32Array, index: number): number => words[index] ?? 0
+const byteAt = (bytes: Uint8Array, index: number): number => bytes[index] ?? 0
 
 /** The words of one block of 64 bytes, and those that follow from them. */
-const expand = (bytes: DataView, offset: number): void => {
-  for (let index = 0; index < 16; index++) schedule[index] = bytes.getInt32(offset + index * 4)
+const expand = (bytes: Uint8Array, offset: number): void => {
+  for (let index = 0, byte = offset; index < 16; index++, byte += 4) {
+    const high = (byteAt(bytes, byte) << 24) | (byteAt(bytes, byte + 1) << 16)
+    schedule[index] = high | (byteAt(bytes, byte + 2) << 8) | byteAt(bytes, byte + 3)
+  }
   for (let index = 16; index < 64; index++) {
     const early = at(schedule, index - 15)
     const late = at(schedule, index - 2)
     const small = rotated(early, 7) ^ rotated(early, 18) ^ (early >>> 3)
     const large = rotated(late, 17) ^ rotated(late, 19) ^ (late >>> 10)
-    schedule[index] = (at(schedule, index - 16) + small + at(schedule, index - 7) + large) | 0
+    schedule[index] = at(schedule, index - 16) + small + at(schedule, index - 7) + large
   }
 }
 
 const mix = (state: Int32Array): void => {
-  let [a, b, c, d] = [at(state, 0), at(state, 1), at(state, 2), at(state, 3)]
-  let [e, f, g, h] = [at(state, 4), at(state, 5), at(state, 6), at(state, 7)]
+  let a = at(state, 0)
+  let b = at(state, 1)
+  let c = at(state, 2)
+  let d = at(state, 3)
+  let e = at(state, 4)
+  let f = at(state, 5)
+  let g = at(state, 6)
+  let h = at(state, 7)
   for (let round = 0; round < 64; round++) {
     const choice = (e & f) ^ (~e & g)
     const first =
@@ -77,36 +85,32 @@ const mix = (state: Int32Array): void => {
   state[7] = at(state, 7) + h
 }
 
-/** The message, a one, zeros, and its length in bits, in blocks of 64 bytes. */
-const padded = (message: Uint8Array): DataView => {
-  const bytes = new Uint8Array(Math.ceil((message.length + 9) / 64) * 64)
-  bytes.set(message)
-  bytes[message.length] = 0x80
-  const view = new DataView(bytes.buffer)
-  view.setUint32(bytes.length - 8, Math.floor(message.length / 2 ** 29))
-  view.setUint32(bytes.length - 4, message.length << 3)
-  return view
-}
+const state = new Int32Array(8)
 
-const sha256 = (message: Uint8Array): Uint8Array => {
-  const view = padded(message)
-  const state = start.slice()
-  for (let offset = 0; offset < view.byteLength; offset += 64) {
-    expand(view, offset)
+/** Of a message with room behind it for a one, zeros, and its length in bits, up to the end of a block of 64 bytes. */
+const digest = (bytes: Uint8Array, length: number): Int32Array => {
+  bytes[length] = 0x80
+  const end = new DataView(bytes.buffer, bytes.length - 8)
+  end.setUint32(0, Math.floor(length / 2 ** 29))
+  end.setUint32(4, length << 3)
+  state.set(start)
+  for (let offset = 0; offset < bytes.length; offset += 64) {
+    expand(bytes, offset)
     mix(state)
   }
-  const digest = new DataView(new ArrayBuffer(32))
-  state.forEach((word, index) => digest.setInt32(index * 4, word))
-  return new Uint8Array(digest.buffer)
+  return state
 }
 
 const encoder = new TextEncoder()
 
-/** The fingerprint of a request: 43 characters. Two requests have the same one only if they are the same. @category constructors @since 0.1.0 */
+/** The fingerprint of a request: 64 hexadecimal digits. Two requests have the same one only if they are the same. @category constructors @since 0.1.0 */
 export const of = ({ body, method, path }: Sent): string => {
   const line = encoder.encode(`${method} ${path}\n`)
-  const message = new Uint8Array(line.length + (body?.length ?? 0))
-  message.set(line)
-  if (body !== undefined) message.set(body, line.length)
-  return Base64Url.encode(sha256(message))
+  const length = line.length + (body?.length ?? 0)
+  const bytes = new Uint8Array(Math.ceil((length + 9) / 64) * 64)
+  bytes.set(line)
+  if (body !== undefined) bytes.set(body, line.length)
+  let text = ""
+  for (const word of digest(bytes, length)) text += (word >>> 0).toString(16).padStart(8, "0")
+  return text
 }

@@ -17,9 +17,19 @@ const retentionMillis = 1000
 const Step = Schema.Struct({
   worker: Schema.Literals([0, 1, 2]),
   does: Schema.Literals([
-    ...["claim", "claim", "claim sending", "claim other", "sending", "renew", "pending", "undone", "unknown"],
-    ...["success", "resolve done", "resolve undone"]
-  ] as const),
+    "claim",
+    "claim",
+    "claim sending",
+    "claim other",
+    "sending",
+    "renew",
+    "pending",
+    "undone",
+    "unknown",
+    "success",
+    "resolve done",
+    "resolve undone"
+  ]),
   millis: Schema.Literals([0, 1, 9, 10, 11, 40])
 })
 type Step = typeof Step.Type
