@@ -1,15 +1,18 @@
-import { it as plain, describe } from "@effect/vitest"
+import { assert, it as plain, describe } from "@effect/vitest"
 import { IdempotencyStore, memory } from "@breakwater/core/IdempotencyStore"
 import * as OutboxMemory from "@breakwater/core/OutboxMemory"
 import { OutboxStore } from "@breakwater/core/OutboxStore"
 import * as Sqlite from "@breakwater/core/node/Sqlite"
 import * as Stores from "@breakwater/core/node/Stores"
 import { Mode, Process, Simulation, Vitest } from "@breakwater/testkit"
+import * as KillPoint from "@breakwater/testkit/node/KillPoint"
 import { Effect, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
+import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { folder } from "./support/Adapters.ts"
+import { inject } from "vitest"
+import { folder, inPostgres, inRedis } from "./support/Adapters.ts"
 import type { Provider } from "./support/Jobs.ts"
 import { done, sendOnce, workOff } from "./support/Jobs.ts"
 
@@ -36,12 +39,14 @@ const inFile = Effect.map(folder, (path): Opened => {
 const stores = { memory: inMemory, SQLite: inFile }
 
 interface World {
-  readonly provider: Provider
+  readonly provider: Provider & { readonly sends: Array<string> }
   readonly opened: Opened
 }
 
 const worldOf = (keyed: boolean, store: keyof typeof stores) =>
-  Effect.map(stores[store], (opened): World => ({ provider: { sends: [], keyed }, opened }))
+  Effect.map(stores[store], (opened): World => ({ provider: { sends: [], keyed, leaseMillis: 5000 }, opened }))
+
+const doneIn = ({ keyed, sends }: World["provider"]) => done(keyed, sends)
 
 /** Two processes, each of which may be killed wherever it could go on, and starts again. */
 const twice = (world: World, program: Effect.Effect<void, unknown, Used>) =>
@@ -59,7 +64,7 @@ const sending = (keyed: boolean, store: keyof typeof stores) =>
     world: worldOf(keyed, store),
     program: (world) => twice(world, sendOnce(world.provider, "order/1")),
     invariant: ({ world }) => {
-      const { length } = done(world.provider)
+      const { length } = doneIn(world.provider)
       return length === 1 ? undefined : `done ${length} times`
     }
   })
@@ -72,10 +77,23 @@ const workingOff = (store: keyof typeof stores) =>
     world: worldOf(true, store),
     program: (world) => twice(world, workOff(world.provider, keys)),
     invariant: ({ world }) => {
-      const order = done(world.provider).join()
+      const order = doneIn(world.provider).join()
       return order === keys.join() ? undefined : `done in the order ${order}`
     },
     sometimes: { "one is sent twice": ({ world }) => world.provider.sends.length > keys.length }
+  })
+
+/** One process that nobody disturbs, for the points that it passes. */
+const alone = (program: (provider: Provider) => Effect.Effect<void, unknown, Used>) =>
+  Simulation.make({
+    name: "alone",
+    world: worldOf(false, "SQLite"),
+    program: ({ opened, provider }) =>
+      Effect.gen(function* () {
+        const only = yield* Process.start("only", Effect.orDie(Effect.provide(program(provider), opened)))
+        yield* only.join
+      }),
+    invariant: () => undefined
   })
 
 describe("A process that is killed at any step", () => {
@@ -106,5 +124,74 @@ describe("A process that is killed at any step", () => {
     "loses no command and does them in order, in SQLite",
     workingOff("SQLite"),
     Mode.exhaustive({ deviations: 1 })
+  )
+})
+
+type Server = "postgres" | "redis"
+
+const prefixOf = (server: Server) => `t_killed_${server}_${process.pid}`
+
+/** Makes the tables before, and cleans up after. */
+const cleanly = (server: Server): Layer.Layer<never, unknown> =>
+  server === "redis"
+    ? Layer.effectDiscard(Layer.build(inRedis(prefixOf(server))))
+    : Layer.effectDiscard(Layer.build(inPostgres(prefixOf(server))))
+
+/** How often the provider did it, for each moment at which a real process was killed and started again. */
+const sweep = Effect.fnUntraced(function* (
+  server: Server,
+  job: "send" | "work off",
+  moments: ReadonlyArray<KillPoint.Moment>
+) {
+  const script = new URL("support/JobProcess.ts", import.meta.url)
+  yield* Layer.build(cleanly(server))
+  const path = yield* folder
+  const keyed = job === "work off"
+  return yield* Effect.forEach(
+    moments,
+    (moment, index) =>
+      Effect.gen(function* () {
+        const file = join(path, `${index}`)
+        const args = [server, prefixOf(server), `${job} ${index}`, keyed ? "keyed" : "keyless", file]
+        yield* KillPoint.run(moment, { script, args })
+        const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : []
+        return `${moment.point}#${moment.occurrence}: ${done(keyed, lines).length}`
+      }),
+    { concurrency: 2 }
+  )
+})
+
+const each = (moments: ReadonlyArray<KillPoint.Moment>, count: number) =>
+  moments.map(({ occurrence, point }) => `${point}#${occurrence}: ${count}`)
+
+describe("A real process that is killed at each of those points", () => {
+  for (const server of ["postgres", "redis"] as const) {
+    plain.live.skipIf(!inject(server))(
+      `does it once at a provider that has no keys, with ${server}`,
+      () =>
+        Effect.gen(function* () {
+          const moments = KillPoint.moments(
+            alone((provider) => sendOnce(provider, "order/1")),
+            "only"
+          )
+
+          assert.deepStrictEqual(yield* sweep(server, "send", moments), each(moments, 1))
+        }).pipe(Effect.scoped),
+      120_000
+    )
+  }
+
+  plain.live.skipIf(!inject("postgres"))(
+    "loses no command, with postgres",
+    () =>
+      Effect.gen(function* () {
+        const moments = KillPoint.moments(
+          alone((provider) => workOff(provider, keys)),
+          "only"
+        ).slice(0, 4)
+
+        assert.deepStrictEqual(yield* sweep("postgres", "work off", moments), each(moments, keys.length))
+      }).pipe(Effect.scoped),
+    120_000
   )
 })

@@ -1,6 +1,4 @@
 /** The stores that every contract is run against. Each file of tests has names of its own on the servers, and cleans up. */
-import { NodeRedis } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
 import * as Stores from "@breakwater/core/node/Stores"
 import { Effect, Layer } from "effect"
 import { Redis } from "effect/persistence"
@@ -9,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inject } from "vitest"
+import { postgresClient, redisClient } from "./Clients.ts"
 
 export interface Adapter<A> {
   readonly name: string
@@ -26,13 +25,6 @@ export const folder = Effect.acquireRelease(
 export const inFile = (options?: Stores.StoreOptions) =>
   Layer.unwrap(Effect.map(folder, (path) => Stores.layerSqlite({ filename: join(path, "stores.sqlite"), ...options })))
 
-export const postgresClient = PgClient.layer({
-  host: "127.0.0.1",
-  username: "postgres",
-  database: "test",
-  maxConnections: 6
-})
-
 const tables = ["idempotency", "outbox", "answer", "answer_tag", "lease", "migrations"]
 
 const dropTables = (prefix: string) =>
@@ -49,8 +41,6 @@ const dropTables = (prefix: string) =>
 /** All stores in PostgreSQL, and the client that they use. */
 export const inPostgres = (prefix: string, options?: Stores.StoreOptions) =>
   Layer.merge(Stores.layerPostgres({ prefix, ...options }), dropTables(prefix)).pipe(Layer.provideMerge(postgresClient))
-
-export const redisClient = NodeRedis.layer({ url: "redis://127.0.0.1:6379" })
 
 const deleteKeys = (prefix: string) =>
   Layer.effectDiscard(

@@ -7,14 +7,17 @@ import { Effect } from "effect"
 
 /** What really happened, by key: how often the provider did it. */
 export interface Provider {
-  readonly sends: Array<string>
+  readonly sends: Pick<Array<string>, "push" | "includes">
   /** One with keys does it once however often it is sent. */
   readonly keyed: boolean
+  /** How long a claim holds. */
+  readonly leaseMillis: number
 }
 
-export const done = ({ keyed, sends }: Provider): ReadonlyArray<string> => (keyed ? [...new Set(sends)] : sends)
+/** What a provider did of what was sent. */
+export const done = (keyed: boolean, sends: ReadonlyArray<string>): ReadonlyArray<string> =>
+  keyed ? [...new Set(sends)] : sends
 
-const leaseMillis = 5000
 const retentionMillis = 86_400_000
 
 const success: Settlement = { _tag: "Succeeded", payload: { version: 1, value: "sent" }, retentionMillis }
@@ -30,6 +33,7 @@ const send = (provider: Provider, key: string) =>
 /** Sends under the key until the store says that it is done. What nobody knows is looked up. */
 export const sendOnce = Effect.fnUntraced(function* (provider: Provider, key: string) {
   const store = yield* IdempotencyStore
+  const { leaseMillis } = provider
   const windowMillis = provider.keyed ? undefined : 0
   const request = { scope: "send", key, fingerprint: "f", leaseMillis, windowMillis }
   for (;;) {
@@ -59,21 +63,20 @@ export const sendOnce = Effect.fnUntraced(function* (provider: Provider, key: st
 })
 
 /** Adds the commands, then carries out what is due until nothing is left. */
-export const workOff = Effect.fnUntraced(function* (provider: Provider, keys: ReadonlyArray<string>) {
+export const workOff = Effect.fnUntraced(function* (provider: Provider, keys: ReadonlyArray<string>, queue = "q") {
   const outbox = yield* OutboxStore
-  yield* outbox.add(
-    keys.map((key) => ({ queue: "q", key, orderingKey: "customer", payload: { version: 1, value: key } }))
-  )
+  const { leaseMillis } = provider
+  yield* outbox.add(keys.map((key) => ({ queue, key, orderingKey: "customer", payload: { version: 1, value: key } })))
   yield* Process.point("added")
   for (;;) {
-    const batch = yield* outbox.claim({ queue: "q", limit: 5, leaseMillis })
+    const batch = yield* outbox.claim({ queue, limit: 5, leaseMillis })
     for (const command of batch) {
       yield* send(provider, command.key)
       yield* outbox.complete([command])
       yield* Process.point("completed")
     }
-    const { Done } = yield* outbox.counts("q")
+    const { Done } = yield* outbox.counts(queue)
     if (Done === keys.length) return
-    if (batch.length === 0) yield* Effect.sleep("1 second")
+    if (batch.length === 0) yield* Effect.sleep(leaseMillis / 5)
   }
 })
