@@ -9,6 +9,9 @@ const project = (name: string, root: string) => ({
 export default defineConfig({
   test: {
     globalSetup: "vitest.services.ts",
+    // For a machine that is busy with other things: no test is told apart from another by its time.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     projects: [
       project("core", "packages/core"),
       project("providers", "packages/providers"),

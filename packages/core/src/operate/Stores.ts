@@ -1,0 +1,85 @@
+/**
+ * The stores in bundles, by where they keep their rows. For a file of SQLite, `@breakwater/core/node/Stores`. @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Options as AnswerOptions } from "../store/AnswerStore.ts"
+import * as AnswerStore from "../store/AnswerStore.ts"
+import type { MemoryOptions as IdempotencyOptions } from "../store/IdempotencyStore.ts"
+import * as IdempotencyStore from "../store/IdempotencyStore.ts"
+import * as LeaseStore from "../store/LeaseStore.ts"
+import type { MemoryOptions as OutboxOptions } from "../store/OutboxMemory.ts"
+import * as OutboxMemory from "../store/OutboxMemory.ts"
+import * as OutboxStore from "../store/OutboxStore.ts"
+import type { StoreError } from "../store/StoreError.ts"
+import type { Redis, SqlClient } from "./Drivers.ts"
+import * as RedisAnswers from "./RedisAnswers.ts"
+import type { RedisOptions } from "./RedisDatabase.ts"
+import * as RedisDatabase from "./RedisDatabase.ts"
+import * as RedisIdempotency from "./RedisIdempotency.ts"
+import * as RedisLeases from "./RedisLeases.ts"
+import * as SqlAnswers from "./SqlAnswers.ts"
+import type { SqlOptions } from "./SqlDatabase.ts"
+import * as SqlDatabase from "./SqlDatabase.ts"
+import * as SqlIdempotency from "./SqlIdempotency.ts"
+import * as SqlLeases from "./SqlLeases.ts"
+import * as SqlOutbox from "./SqlOutbox.ts"
+
+/** The stores that any of several machines may share. @category models @since 0.1.0 */
+export type Shared = IdempotencyStore.IdempotencyStore | AnswerStore.AnswerStore | LeaseStore.LeaseStore
+
+/** All stores. @category models @since 0.1.0 */
+export type Stores = Shared | OutboxStore.OutboxStore
+
+/** @category models @since 0.1.0 */
+export interface StoreOptions {
+  readonly idempotency?: IdempotencyOptions | undefined
+  readonly outbox?: OutboxOptions | undefined
+  readonly answers?: AnswerOptions | undefined
+}
+
+/** All stores in memory: nothing survives the process, and nobody else sees it. @category layers @since 0.1.0 */
+export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores> =>
+  Layer.mergeAll(
+    IdempotencyStore.IdempotencyStore.layerMemory(options?.idempotency),
+    AnswerStore.AnswerStore.layerMemory(options?.answers),
+    LeaseStore.LeaseStore.layerMemory(),
+    OutboxMemory.layer(options?.outbox)
+  )
+
+/**
+ * All stores in the tables of the `SqlClient` at hand, SQLite or PostgreSQL, which are made where they are missing. Outbox commands join the transactions of that client.
+ * @category layers @since 0.1.0
+ */
+export const layerSql = (options?: StoreOptions & SqlOptions): Layer.Layer<Stores, StoreError, SqlClient.SqlClient> =>
+  Layer.effectContext(
+    Effect.map(SqlDatabase.make(options), (database) =>
+      Context.make(IdempotencyStore.IdempotencyStore, SqlIdempotency.make(database, options?.idempotency)).pipe(
+        Context.add(AnswerStore.AnswerStore, SqlAnswers.make(database, options?.answers)),
+        Context.add(LeaseStore.LeaseStore, SqlLeases.make(database)),
+        Context.add(OutboxStore.OutboxStore, SqlOutbox.make(database, options?.outbox))
+      )
+    )
+  )
+
+/** All stores in PostgreSQL, over the client of the app, such as `PgClient.layer({ url })` of `@effect/sql-pg`. @category layers @since 0.1.0 */
+export const layerPostgres = (
+  options?: StoreOptions & SqlOptions
+): Layer.Layer<Stores, StoreError, SqlClient.SqlClient> => layerSql(options)
+
+/**
+ * The shared stores in the `Redis` at hand, such as `NodeRedis.layer({ url })`. There is no outbox: a command belongs into the transaction of what it is about.
+ * @category layers @since 0.1.0
+ */
+export const layerRedis = (
+  options?: Omit<StoreOptions, "outbox"> & RedisOptions
+): Layer.Layer<Shared, never, Redis.Redis> =>
+  Layer.effectContext(
+    Effect.map(RedisDatabase.make(options), (database) =>
+      Context.make(IdempotencyStore.IdempotencyStore, RedisIdempotency.make(database, options?.idempotency)).pipe(
+        Context.add(AnswerStore.AnswerStore, RedisAnswers.make(database, options?.answers)),
+        Context.add(LeaseStore.LeaseStore, RedisLeases.make(database))
+      )
+    )
+  )
