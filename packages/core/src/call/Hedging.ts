@@ -25,8 +25,8 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 type Step = (call: RunningCall, fiber: AnyFiber) => Effect.Effect<unknown, unknown>
 
 /** Whether a second attempt may be made beside the first one at all. @category guards @since 0.1.0 */
-export const isHedged = ({ operation, policy }: RunningCall): boolean =>
-  policy.hedge !== undefined && operation.safety === "safe"
+export const isHedged = (call: RunningCall): boolean =>
+  call.policy.hedge !== undefined && call.operation.safety === "safe" && call.isReplayable
 
 const knownDelay = (call: RunningCall): HedgeDelay | undefined => {
   const { hedge } = call.policy

@@ -15,6 +15,7 @@ import * as BodyRead from "../transport/BodyRead.ts"
 import { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { isDirect } from "../transport/DirectClient.ts"
 import * as Redirect from "../transport/Redirect.ts"
+import * as RequestBody from "../transport/RequestBody.ts"
 import type { HttpClientResponse } from "../vocabulary/Platform.ts"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import * as AnswerReading from "./AnswerReading.ts"
@@ -43,14 +44,15 @@ const headersOf = (call: RunningCall, request: HttpClientRequest.HttpClientReque
   return headers
 }
 
-/** The request with the credential of now in its query, where the provider takes it there. */
+/** The request with the credential of now in its query, where the provider takes it there, and its body watched. */
 const authorized = (
   call: RunningCall,
   request: HttpClientRequest.HttpClientRequest
 ): HttpClientRequest.HttpClientRequest => {
   const { auth } = call.connection.options
   const { credential } = call
-  return auth === undefined || credential === undefined ? request : CredentialUse.inQuery(request, auth, credential)
+  const watched = RequestBody.observed(request, call)
+  return auth === undefined || credential === undefined ? watched : CredentialUse.inQuery(watched, auth, credential)
 }
 
 /** The request of one attempt: the same bytes as every other, with the credential of now. */

@@ -27,8 +27,6 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 /** Says that the call goes on. @category constants @since 0.1.0 */
 export const anotherAttempt = Symbol.for("@breakwater/core/Recovery/anotherAttempt")
 
-const isReplayable = (call: RunningCall): boolean => call.request === undefined || call.request.body._tag !== "Stream"
-
 const nextOf = (call: RunningCall, failure: AttemptFailure, now: number): Next =>
   Retry.next(
     {
@@ -37,7 +35,7 @@ const nextOf = (call: RunningCall, failure: AttemptFailure, now: number): Next =
       maxAttempts: call.policy.attempts,
       maybeDone: call.maybeDone,
       keyUntil: keyUntil(call),
-      replayable: isReplayable(call)
+      replayable: call.isReplayable
     },
     failure,
     now
@@ -136,7 +134,13 @@ const afterUnauthorized = Effect.fnUntraced(function* (call: RunningCall, fiber:
     return { ...failure, reason: new CredentialRejected({ status: failure.reason.status, code: failure.reason.code }) }
   const problem = yield* refreshed(call, fiber, call.credential.generation, source.refresh)
   if (problem === "nothing newer") return undefined
-  return problem === undefined ? anotherAttempt : { ...failure, reason: problem.reason }
+  if (problem !== undefined) return { ...failure, reason: problem.reason }
+  return call.isReplayable ? anotherAttempt : { ...failure, reason: renewed }
+})
+
+/** The refresh was for the next call: this one has nothing left to send. */
+const renewed = new CredentialUnavailable({
+  detail: "it was refused and has been refreshed, but the body cannot be sent again"
 })
 
 /** Waits, if another attempt may follow, or ends the call. Succeeds with `anotherAttempt` or with the answer to hand on. @category recovery @since 0.1.0 */
@@ -152,8 +156,11 @@ export const afterFailure = Effect.fnUntraced(function* (
   }
   const failure = credential ?? original
   call.lastFailure = failure
-  if (failure.reason._tag === "CredentialUnavailable")
-    return yield* giveUp(call, fiber, failure, "credential", "no newer credential is to be had")
+  if (failure.reason._tag === "CredentialUnavailable") {
+    return failure.reason === renewed
+      ? yield* giveUp(call, fiber, failure, "body", "the body cannot be sent again")
+      : yield* giveUp(call, fiber, failure, "credential", "no newer credential is to be had")
+  }
   const now = nowOf(fiber)
   const next = nextOf(call, failure, now)
   if (next === "final" || next === "unknown") {
@@ -162,7 +169,7 @@ export const afterFailure = Effect.fnUntraced(function* (
     return yield* end(call, fiber, failure, CallErrors.ending(call, failure, next, now, keyUntil(call)), why)
   }
   if (next === "give up") {
-    return isReplayable(call)
+    return call.isReplayable
       ? yield* giveUp(call, fiber, failure, "attempts", `${call.attempts} attempts made`)
       : yield* giveUp(call, fiber, failure, "body", "the body cannot be sent again")
   }

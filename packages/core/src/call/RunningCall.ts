@@ -23,6 +23,7 @@ import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { Notice } from "../vocabulary/Notice.ts"
 import type { AnswerHead } from "../transport/BufferedResponse.ts"
 import type { Exchanging } from "../transport/DirectClient.ts"
+import { isReplayable } from "../transport/RequestBody.ts"
 import type { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Admitted } from "./Breaker.ts"
@@ -143,6 +144,11 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
     return this.operation.cost
   }
 
+  /** Whether its request can be sent again. */
+  get isReplayable(): boolean {
+    return this.request === undefined || isReplayable(this.request)
+  }
+
   /** Whether an attempt is on the wire. */
   get isUnderWay(): boolean {
     return this.wireFiber !== undefined || this.exchange !== undefined
@@ -151,6 +157,16 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   /** A byte came. */
   heard(): void {
     this.timer.heard(this.clock?.currentTimeMillisUnsafe() ?? 0)
+  }
+
+  /** The transport asks for the next piece of a body that is a stream. */
+  asked(): void {
+    this.timer.asked()
+  }
+
+  /** The transport has it. */
+  given(): void {
+    this.timer.given(this.clock?.currentTimeMillisUnsafe() ?? 0)
   }
 
   leaveLine(now: number): void {

@@ -15,16 +15,29 @@ export class AttemptTimer {
   private startedAt = 0
   private heardAt = 0
   private deadlineAt = 0
+  private sending = false
   private bounds: Bounds = { silenceMillis: 0, attemptMillis: 0 }
 
   start(bounds: Bounds, now: number, deadlineAt: number): void {
     this.bounds = bounds
     this.startedAt = this.heardAt = now
     this.deadlineAt = deadlineAt
+    this.sending = false
   }
 
   /** A byte came: the silence starts anew. */
   heard(now: number): void {
+    this.heardAt = now
+  }
+
+  /** It is our turn: as long as the other side waits for what we have to send, it is not silent. */
+  asked(): void {
+    this.sending = true
+  }
+
+  /** It is the other side's turn again. */
+  given(now: number): void {
+    this.sending = false
     this.heardAt = now
   }
 
@@ -39,6 +52,8 @@ export class AttemptTimer {
 
   /** The timeout that has struck, the widest first: a deadline that ends with the silence is a deadline. */
   expired(now: number): Expiry | undefined {
+    // So that whoever sleeps until the next timeout looks again in time, also after our turn is over.
+    if (this.sending) this.heardAt = now
     if (now >= this.deadlineAt) return "deadline"
     if (now >= this.startedAt + this.bounds.attemptMillis) return "attempt"
     return now >= this.heardAt + this.bounds.silenceMillis ? "silence" : undefined

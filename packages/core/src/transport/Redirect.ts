@@ -7,6 +7,7 @@ import type { Safety } from "../vocabulary/Safety.ts"
 import type { HttpClient, HttpClientError, HttpClientResponse } from "../vocabulary/Platform.ts"
 import { Headers, HttpBody, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { BufferedResponse } from "./BufferedResponse.ts"
+import { isReplayable } from "./RequestBody.ts"
 
 /** Redirects followed in one attempt. @category constants @since 0.1.0 */
 export const limit = 5
@@ -16,6 +17,8 @@ const followed = new Set([301, 302, 303, 307, 308])
 const targetOf = (request: HttpClientRequest.HttpClientRequest, answer: BufferedResponse): URL | undefined => {
   const { location } = answer.headers
   if (!followed.has(answer.status) || location === undefined || !URL.canParse(location, request.url)) return undefined
+  // After 303 there is no body, and with any other status it would have to be sent again.
+  if (answer.status !== 303 && !isReplayable(request)) return undefined
   const target = new URL(location, request.url)
   target.username = target.password = target.hash = ""
   return target.origin === new URL(request.url).origin ? target : undefined

@@ -33,6 +33,8 @@ const headersOf = (fields: Fields): Headers.Headers => {
 /** Who waits for an exchange. `moved` is called when the headers have come, when there is something to take, and when it has ended. @category models @since 0.1.0 */
 export interface Waiter {
   moved(): void
+  /** A piece of the request's body was sent. */
+  heard?(): void
 }
 
 /** Who has a body collected: told of each piece, then of the end. @category models @since 0.1.0 */
@@ -135,6 +137,10 @@ export class Exchange implements Undici.Dispatcher.DispatchHandler, AnswerHead {
   onRequestStart(controller: Undici.Dispatcher.DispatchController): void {
     this.controller = controller
     if (this.failure !== undefined) controller.abort(this.failure)
+  }
+
+  onBodySent(): void {
+    this.waiter?.heard?.()
   }
 
   onResponseStart(_controller: Undici.Dispatcher.DispatchController, status: number, fields: Fields): void {
