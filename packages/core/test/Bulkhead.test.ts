@@ -236,3 +236,42 @@ describe("Bulkhead as a state machine", () => {
     { arbitrary: { runs: 800, size: 100, seed: "bulkhead" } }
   )
 })
+
+describe("Bulkhead.configure", () => {
+  it("gives slots that are new to those who wait, first come, first served", () => {
+    const { bulkhead } = busy(10)
+    const waiting = [holder(), holder(), holder()]
+    for (const each of waiting) bulkhead.join(each, () => undefined)
+    bulkhead.configure({ concurrency: 3, queue: 10 })
+
+    assert.deepStrictEqual(waiting, [{ slot: true }, { slot: true }, { slot: false }])
+    assert.deepStrictEqual(counts(bulkhead), { inFlight: 3, waiting: 1 })
+  })
+
+  it("takes no slot away: with fewer, nobody gets one before enough came back", () => {
+    const bulkhead = new Bulkhead({ concurrency: 3, queue: 10 })
+    const holders = [holder(), holder(), holder()]
+    for (const each of holders) bulkhead.tryAcquire(each)
+    const next = holder()
+    bulkhead.join(next, () => undefined)
+    bulkhead.configure({ concurrency: 1, queue: 10 })
+    const seen = holders.map((each) => {
+      bulkhead.release(each)
+      return next.slot
+    })
+
+    assert.deepStrictEqual(seen, [false, false, true])
+    assert.deepStrictEqual(counts(bulkhead), { inFlight: 1, waiting: 0 })
+  })
+
+  it("sends nobody out of a shorter queue, and lets nobody into it", () => {
+    const { bulkhead, first } = busy(2)
+    const waiting = [holder(), holder()]
+    for (const each of waiting) bulkhead.join(each, () => undefined)
+    bulkhead.configure({ concurrency: 1, queue: 1 })
+
+    assert.isUndefined(bulkhead.join(holder(), () => undefined))
+    bulkhead.release(first)
+    assert.deepStrictEqual(waiting, [{ slot: true }, { slot: false }])
+  })
+})

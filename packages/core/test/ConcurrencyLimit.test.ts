@@ -175,3 +175,32 @@ describe("ConcurrencyLimit.value", () => {
     }
   )
 })
+
+describe("ConcurrencyLimit.configure", () => {
+  const cut = () => {
+    const limit = new ConcurrencyLimit({ minimum: 4, maximum: 64, latency: false })
+    overload(limit, start, start + 100)
+    return limit
+  }
+
+  it("keeps what was learnt, within the new bounds", () => {
+    const learnt = [
+      { minimum: 4, maximum: 100 },
+      { minimum: 4, maximum: 20 },
+      { minimum: 50, maximum: 64 }
+    ].map((bounds) => {
+      const limit = cut()
+      limit.configure({ ...bounds, latency: false })
+      return limit.value
+    })
+
+    assert.deepStrictEqual(learnt, [44, 20, 50])
+  })
+
+  it("goes along with a maximum that it was at", () => {
+    const limit = new ConcurrencyLimit({ minimum: 4, maximum: 64, latency: false })
+    limit.configure({ minimum: 4, maximum: 100, latency: false })
+
+    assert.strictEqual(limit.value, 100)
+  })
+})

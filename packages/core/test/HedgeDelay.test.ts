@@ -80,3 +80,13 @@ describe("HedgeDelay.millis", () => {
     near(fed(samples).millis(start), sorted[Math.ceil(samples.length * 0.95) - 1] ?? 0)
   })
 })
+
+describe("HedgeDelay.configure", () => {
+  it("reads another percentile out of the same samples", () => {
+    const delay = fed([...times(60, 100), ...times(40, 5000)])
+    near(delay.millis(start), 5000)
+    delay.configure({ percentile: 0.5, minimumSamples: 50, minimumMillis: 10 })
+
+    near(delay.millis(start), 100)
+  })
+})

@@ -780,3 +780,64 @@ describe("RateBudget.replace", () => {
     )
   })
 })
+
+describe("RateBudget.configure", () => {
+  const sharing = { reserve: 0.1, queue: 256, alarmAt: 0.8, partitions: 10_000 }
+
+  it("keeps what was spent, and what is held", () => {
+    const budget = limited({ limit: 10, windowMillis: 1000, burst: 10 })
+    departures(budget, 8, start)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    budget.configure(sharing, start)
+
+    assert.isTrue(send(budget, start))
+    assert.strictEqual(wait(budget, start), 100)
+  })
+
+  it("tells of the use of a limit at another share of it", () => {
+    const budget = limited({ limit: 10, windowMillis: 1000, burst: 10 })
+    departures(budget, 4, start)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    budget.configure({ ...sharing, alarmAt: 0.5 }, start)
+
+    assert.strictEqual(budget.spend(held, start)?.used, 5)
+  })
+
+  it("lets those go on at once whom the reserve has held back", () => {
+    const budget = limited({ limit: 10, windowMillis: 1000, burst: 10 }, { reserve: 0.5 })
+    departures(budget, 5, start)
+    const held = caller(budget, start, { traffic: "import" })
+    const place = budget.join(held, start)
+    assert.isFalse(place?.granted)
+    budget.configure({ ...sharing, reserve: 0 }, start)
+
+    assert.isTrue(place?.granted)
+    assert.strictEqual(held.tokens, 1)
+  })
+
+  it("sends nobody out of a shorter line, and lets nobody into it", () => {
+    const budget = limited(steady)
+    send(budget, start)
+    const places = [1, 2].map(() => budget.join(caller(budget, start), start))
+    budget.configure({ ...sharing, queue: 2 }, start)
+
+    assert.isUndefined(budget.join(caller(budget, start), start))
+    assert.strictEqual(budget.waiting, 2)
+    for (const place of places) if (place !== undefined) budget.leave(place, start)
+    assert.isDefined(budget.join(caller(budget, start), start))
+  })
+
+  it("remembers fewer keys when those that are known have come to rest", () => {
+    const each = policy({ limit: 1, windowMillis: 1000, burst: 1 }, { name: "channel", perPartition: true })
+    const budget = budgetOf([each])
+    for (const partition of ["a", "b"]) send(budget, start, { partition })
+    budget.configure({ ...sharing, partitions: 1 }, start)
+
+    assert.isFalse(send(budget, start, { partition: "b" }))
+    assert.isTrue(send(budget, start, { partition: "c" }))
+    assert.isFalse(send(budget, start, { partition: "d" }))
+    assert.strictEqual(budget.snapshot(start).partitions, 2)
+  })
+})

@@ -97,3 +97,33 @@ describe("Throttle against a list of everything", () => {
     }
   )
 })
+
+describe("Throttle.configure", () => {
+  const refusing = (window: number, at: number, ...ends: ReadonlyArray<number>) => {
+    const throttle = after(100, 0)
+    throttle.configure({ ...options, windowMillis: window }, at)
+    return ends.map((end) => throttle.share(end))
+  }
+
+  it("takes another ratio, cap and least at once, and keeps what was counted", () => {
+    const throttle = after(100, 25)
+    throttle.configure({ ...options, ratio: 3 }, start)
+    assert.strictEqual(throttle.share(start), 25 / 101)
+    throttle.configure({ ...options, cap: 0.25 }, start)
+    assert.strictEqual(throttle.share(start), 0.25)
+    throttle.configure({ ...options, minimumCalls: 101 }, start)
+    assert.strictEqual(throttle.share(start), 0)
+    throttle.sent(start)
+    assert.isAbove(throttle.share(start), 0)
+  })
+
+  it("keeps what was counted in a window of another length for as long as that lasts, within a part of it", () => {
+    assert.deepStrictEqual(refusing(60_000, start, start + 56_000, start + 60_000), [0.9, 0])
+    assert.deepStrictEqual(refusing(240_000, start, start + 227_000, start + 240_000), [0.9, 0])
+  })
+
+  it("forgets what a shorter window does not reach back to, and only that", () => {
+    assert.deepStrictEqual(refusing(10_000, start + 20_000, start + 20_000), [0])
+    assert.deepStrictEqual(refusing(30_000, start + 20_000, start + 20_000), [0.9])
+  })
+})

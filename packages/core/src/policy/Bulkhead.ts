@@ -30,7 +30,7 @@ export interface BulkheadOptions {
 export class Bulkhead {
   inFlight = 0
   private readonly waiters = new Set<Waiter>()
-  private readonly options: BulkheadOptions
+  private options: BulkheadOptions
 
   constructor(options: BulkheadOptions) {
     this.options = options
@@ -73,6 +73,12 @@ export class Bulkhead {
     if (!holder.slot) return
     holder.slot = false
     this.inFlight--
+    this.grant()
+  }
+
+  /** Takes other sizes. Nobody loses a slot or a place: with fewer slots it goes on as those that are held come back, with a shorter queue as those who wait leave it. */
+  configure(options: BulkheadOptions): void {
+    this.options = options
     this.grant()
   }
 

@@ -50,7 +50,7 @@ export class ConcurrencyLimit {
   private exact: number
   private cutAt = Number.NEGATIVE_INFINITY
   private readonly usual = new Usual()
-  private readonly options: ConcurrencyLimitOptions
+  private options: ConcurrencyLimitOptions
 
   constructor(options: ConcurrencyLimitOptions) {
     this.options = options
@@ -65,6 +65,13 @@ export class ConcurrencyLimit {
   /** Milliseconds that an attempt usually takes, 0 before the first and where latency does not count. */
   get usualMillis(): number {
     return this.usual.value
+  }
+
+  /** Takes other bounds. What was learnt stays, within them; a limit that was at its maximum goes along with it, since nothing spoke against more. */
+  configure(options: ConcurrencyLimitOptions): void {
+    const isFree = this.exact >= this.options.maximum
+    this.options = options
+    this.set(isFree ? options.maximum : this.exact)
   }
 
   /** Learns from an attempt that was answered, or not in time. */

@@ -50,10 +50,16 @@ export class HedgeDelay {
   /** Samples that the percentile was last read after, and what it was. */
   private readAfter = Number.NEGATIVE_INFINITY
   private read: number | undefined = undefined
-  private readonly options: HedgeDelayOptions
+  private options: HedgeDelayOptions
 
   constructor(options: HedgeDelayOptions) {
     this.options = options
+  }
+
+  /** Takes another percentile. What was seen stays. */
+  configure(options: HedgeDelayOptions): void {
+    this.options = options
+    this.readAfter = Number.NEGATIVE_INFINITY
   }
 
   /** An attempt took so long. One that was cut off in favour of another took at least so long, and is counted as if it had ended then. */

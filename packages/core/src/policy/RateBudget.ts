@@ -91,7 +91,7 @@ type Policy = ResolvedRatePolicy & { readonly buckets: RateBucket | PartitionedB
 
 /** @category models @since 0.1.0 */
 export class RateBudget {
-  private readonly options: RateBudgetOptions
+  private options: RateBudgetOptions
   private policies: ReadonlyArray<Policy>
   /** What is everybody's: waits that the provider asked of us, and limits that it told of without saying whose. */
   private readonly common = new RateBucket("provider")
@@ -290,6 +290,14 @@ export class RateBudget {
       return kept === undefined ? this.open(policy) : { ...policy, buckets: kept.buckets }
     })
     this.routes = new Map()
+    this.serve(now)
+  }
+
+  /** Shares its limits in another way from now on. What was counted, held and learnt stays, and whoever stands in line. */
+  configure(sharing: Pick<RateBudgetOptions, "reserve" | "queue" | "partitions" | "alarmAt">, now: number): void {
+    const { alarmAt, partitions, queue, reserve } = sharing
+    this.options = { ...this.options, alarmAt, partitions, queue, reserve }
+    for (const { buckets } of this.policies) if (buckets instanceof PartitionedBuckets) buckets.resize(partitions)
     this.serve(now)
   }
 

@@ -21,8 +21,8 @@ const parts = 20
 
 /** @category models @since 0.1.0 */
 export class Throttle {
-  private readonly options: ThrottleOptions
-  private readonly partMillis: number
+  private options: ThrottleOptions
+  private partMillis: number
   private readonly sentIn = new Float64Array(parts)
   private readonly acceptedIn = new Float64Array(parts)
   private part = 0
@@ -51,17 +51,38 @@ export class Throttle {
   /** An attempt goes out. Counted now, since one that is not answered counts most. */
   sent(now: number): void {
     this.goOn(now)
-    const index = this.part % parts
-    this.sentIn[index] = (this.sentIn[index] ?? 0) + 1
-    this.sentInAll++
+    this.count(this.part % parts, 1, 0)
   }
 
   /** The provider took an attempt on, whatever it came to. */
   accepted(now: number): void {
     this.goOn(now)
-    const index = this.part % parts
-    this.acceptedIn[index] = (this.acceptedIn[index] ?? 0) + 1
-    this.acceptedInAll++
+    this.count(this.part % parts, 0, 1)
+  }
+
+  /** Takes other sizes. What was counted stays, as far as it is in the new window. */
+  configure(options: ThrottleOptions, now: number): void {
+    this.goOn(now)
+    const before = { first: this.part - parts + 1, partMillis: this.partMillis }
+    this.options = options
+    if (options.windowMillis === before.partMillis * parts) return
+    const [sent, accepted] = [this.sentIn.slice(), this.acceptedIn.slice()]
+    this.partMillis = options.windowMillis / parts
+    this.part = Math.floor(now / this.partMillis)
+    for (let index = 0; index < parts; index++) this.forget(index)
+    for (let part = Math.max(0, before.first); part < before.first + parts; part++) {
+      // The end of an old part is what counts: a call of its last instant must not leave early.
+      const end = Math.min(now, (part + 1) * before.partMillis)
+      const at = Math.floor(end / this.partMillis)
+      if (at > this.part - parts) this.count(at % parts, sent[part % parts] ?? 0, accepted[part % parts] ?? 0)
+    }
+  }
+
+  private count(index: number, sent: number, accepted: number): void {
+    this.sentIn[index] = (this.sentIn[index] ?? 0) + sent
+    this.acceptedIn[index] = (this.acceptedIn[index] ?? 0) + accepted
+    this.sentInAll += sent
+    this.acceptedInAll += accepted
   }
 
   /** Forgets the parts that have left the window. */

@@ -187,7 +187,7 @@ export class PartitionedBuckets {
   private oldest: Entry | undefined = undefined
   private newest: Entry | undefined = undefined
   private readonly shared: RateBucket
-  private readonly max: number
+  private max: number
   private limits: ReadonlyArray<WindowLimit>
 
   constructor(policy: ResolvedRatePolicy, max: number) {
@@ -238,6 +238,11 @@ export class PartitionedBuckets {
       this.unlink(entry)
       this.byKey.delete(entry.key)
     }
+  }
+
+  /** Remembers so many keys from now on. Those that are known stay until they are at rest. */
+  resize(max: number): void {
+    this.max = max
   }
 
   retune(limits: ReadonlyArray<WindowLimit>, now: number): void {
