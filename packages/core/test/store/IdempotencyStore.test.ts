@@ -127,6 +127,20 @@ for (const { layer, name, skip } of shared("idem")) {
         })
       )
 
+      it.effect("does not forget what was claimed again when the retention of what was there has ended", () =>
+        Effect.gen(function* () {
+          const store = yield* IdempotencyStore
+          const of = request()
+          yield* settle(yield* claimed(of), { _tag: "Undone", retentionMillis: 400 })
+          const before = yield* store.get(of)
+          yield* claimed(of)
+          yield* Effect.sleep("420 millis")
+          yield* store.purge(1000)
+
+          assert.deepStrictEqual([before?.state, (yield* store.get(of))?.state], ["Absent", "InFlight"])
+        })
+      )
+
       it.effect("goes on with a pending key, and says when it was sent first", () =>
         Effect.gen(function* () {
           const of = request()
