@@ -700,6 +700,12 @@ describe("RateBudget.spend", () => {
     assert.deepStrictEqual(alarms, [0, 60, 120])
   })
 
+  it("tells nothing of a limit of one, of which any use is all", () => {
+    const budget = limited({ limit: 1, windowMillis: 1000, burst: 1 })
+
+    assert.isUndefined(usageOf(budget, start))
+  })
+
   it("has the share that it is told to have", () => {
     const budget = limited(ten, { alarmAt: 0.3 })
 

@@ -91,6 +91,22 @@ describe("RetryHint.fromHeaders", () => {
   )
 
   it.prop(
+    "never throws, is never negative and never beyond its cap, whatever the answer's own date says",
+    [
+      Schema.Union([
+        Schema.String,
+        Schema.Literals(["Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"])
+      ]),
+      Schema.Union([
+        Schema.String,
+        Schema.Literals(["Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "5"])
+      ])
+    ],
+    ([date, value]) => isHint(RetryHint.fromHeaders({ ...Headers.empty, date, "retry-after": value }, now)),
+    { arbitrary: { runs: 1000, size: 40, seed: "any date" } }
+  )
+
+  it.prop(
     "is the time until the date, to the second",
     [Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 300 * 24 * 3600 }))],
     ([seconds]) => hint({ "retry-after": new Date(now + seconds * 1000).toUTCString() }) === seconds * 1000,

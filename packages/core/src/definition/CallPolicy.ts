@@ -116,7 +116,7 @@ export interface RateSharing {
   readonly reserve?: number | undefined
   /** Calls of each class that may wait; 0 refuses at once. Default 256. */
   readonly queue?: number | undefined
-  /** Share of a limit, above 0 and at most 1, whose use is told, once a window and at most once a minute (RATE-4). Default 0.8. */
+  /** Share of a limit, above 0 and at most 1, whose use is told, once a window and at most once a minute (RATE-4); of a limit of 1 never. Default 0.8. */
   readonly alarmAt?: number | undefined
   /** How much longer than a 429 asks the whole connection waits (RATE-3). Default `"100 millis"`. */
   readonly margin?: Duration.Input | undefined

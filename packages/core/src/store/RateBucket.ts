@@ -4,7 +4,7 @@
 import type { ResolvedRatePolicy, WindowLimit } from "../definition/RatePlan.ts"
 import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Demand, Told, WindowUsage } from "./RateWindow.ts"
-import { DeclaredWindow, ToldWindow } from "./RateWindow.ts"
+import { Alarm, DeclaredWindow, ToldWindow } from "./RateWindow.ts"
 
 /** How much of one limit is used. @category models @since 0.1.0 */
 export interface Usage extends WindowUsage {
@@ -29,15 +29,22 @@ export class RateBucket {
   private blockedUntil = 0
   /** Tokens that those in line need of it, by class. */
   private readonly wanted: [number, number, number] = [0, 0, 0]
+  /** The alarm of a policy that is counted by partition is one for all keys, so that many keys do not ring at once. */
+  private readonly alarm: Alarm | undefined
   /** Another bucket whose tokens are needed whenever this one's are. */
   private beside: RateBucket | undefined = undefined
   /** The last look at the line in which somebody was found to wait for it. */
   contested = 0
 
-  constructor(name: string, limits: ReadonlyArray<WindowLimit> = [], partition: string | null = null) {
+  constructor(
+    name: string,
+    limits: ReadonlyArray<WindowLimit> = [],
+    of: { readonly partition?: string | undefined; readonly alarm?: Alarm | undefined } = {}
+  ) {
     this.name = name
-    this.partition = partition
-    this.windows = limits.map((limit) => new DeclaredWindow(limit))
+    this.partition = of.partition ?? null
+    this.alarm = of.alarm
+    this.windows = limits.map((limit) => new DeclaredWindow(limit, of.alarm))
   }
 
   /** Milliseconds until all its limits have the tokens; 0 if now. `ahead` are tokens of those who go first. */
@@ -133,7 +140,7 @@ export class RateBucket {
     for (const limit of limits) {
       const kept = before.find(({ windowMillis }) => windowMillis === limit.windowMillis)
       kept?.retune(limit, now)
-      this.windows.push(kept ?? new DeclaredWindow(limit))
+      this.windows.push(kept ?? new DeclaredWindow(limit, this.alarm))
     }
   }
 
@@ -186,6 +193,7 @@ export class PartitionedBuckets {
   /** A list of its own, since a `Map` whose entries are moved to its end is slow to say which is the first. */
   private oldest: Entry | undefined = undefined
   private newest: Entry | undefined = undefined
+  private readonly alarm = new Alarm()
   private readonly shared: RateBucket
   private max: number
   private limits: ReadonlyArray<WindowLimit>
@@ -193,7 +201,7 @@ export class PartitionedBuckets {
   constructor(policy: ResolvedRatePolicy, max: number) {
     this.limits = policy.windows
     this.max = max
-    this.shared = new RateBucket(policy.name, policy.windows)
+    this.shared = new RateBucket(policy.name, policy.windows, { alarm: this.alarm })
   }
 
   /** Keys that are remembered. */
@@ -217,7 +225,7 @@ export class PartitionedBuckets {
   }
 
   private open(key: string): Entry {
-    const bucket = new RateBucket(this.shared.name, this.limits, key)
+    const bucket = new RateBucket(this.shared.name, this.limits, { partition: key, alarm: this.alarm })
     const entry = { key, bucket, older: undefined, newer: undefined }
     this.byKey.set(key, entry)
     return entry

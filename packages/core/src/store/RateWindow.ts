@@ -28,8 +28,8 @@ export interface WindowUsage {
 /** No alarm is repeated for so long, however short the window. */
 const leastQuietMillis = 60_000
 
-/** Says once a window, and not more than once a minute, that a share of the limit was used. */
-class Alarm {
+/** Says once a window, and not more than once a minute, that a share of the limit was used. @category models @since 0.1.0 */
+export class Alarm {
   private quietUntil = Number.NEGATIVE_INFINITY
 
   rings(isAbove: boolean, windowMillis: number, now: number): boolean {
@@ -48,10 +48,11 @@ export class DeclaredWindow {
   private at = Number.NEGATIVE_INFINITY
   private used = 0
   private countedUntil = Number.NEGATIVE_INFINITY
-  private readonly alarm = new Alarm()
+  private readonly alarm: Alarm
 
-  constructor(limit: WindowLimit) {
+  constructor(limit: WindowLimit, alarm = new Alarm()) {
     this.limit = limit
+    this.alarm = alarm
     this.perMilli = limit.limit / limit.windowMillis
   }
 
@@ -83,7 +84,9 @@ export class DeclaredWindow {
       this.countedUntil = now + this.limit.windowMillis
     }
     this.used += cost
-    return this.used >= alarmAt * this.limit.limit && this.alarm.rings(true, this.limit.windowMillis, now)
+    // Of a limit of one any use is all of it, which is worth no alarm.
+    const { limit, windowMillis } = this.limit
+    return limit > 1 && this.used >= alarmAt * limit && this.alarm.rings(true, windowMillis, now)
   }
 
   /** Another limit from now on; what was spent stays spent. */
