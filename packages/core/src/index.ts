@@ -3,6 +3,7 @@
  */
 export * as Auth from "./definition/Auth.ts"
 export * as Call from "./call/Call.ts"
+export * as Calls from "./operate/Calls.ts"
 export * as CallPolicy from "./definition/CallPolicy.ts"
 export * as Circuits from "./operate/Circuits.ts"
 export * as Client from "./call/Client.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as CallPolicy from "@breakwater/core/CallPolicy"
+import type * as CallPolicy from "@breakwater/core/CallPolicy"
 import * as PolicyFields from "@breakwater/core/PolicyFields"
 import * as PolicyRules from "@breakwater/core/PolicyRules"
 import * as PolicyVariables from "@breakwater/core/PolicyVariables"

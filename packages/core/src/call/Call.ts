@@ -19,6 +19,8 @@ import type { Rate } from "../definition/RatePlan.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import { KeyCell, CurrentKey } from "../policy/Idempotency.ts"
 import * as Connections from "../store/Connections.ts"
+import type { StandingStops } from "../store/Stops.ts"
+import { Stops } from "../store/Stops.ts"
 import * as Outgoing from "../transport/Outgoing.ts"
 import type { HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
 import { HttpClient, HttpClientError } from "../vocabulary/Platform.ts"
@@ -84,7 +86,7 @@ const makeConnection = (
   options: Omit<Options, "idempotencyHeader">,
   { policy, written }: Resolved,
   origin: string | undefined,
-  salt: number,
+  parts: { readonly salt: number; readonly stops: StandingStops },
   shared?: OriginMemory.OriginMemory
 ): Connection => {
   const connection = {
@@ -103,7 +105,7 @@ const makeConnection = (
     }),
     errors: options.errors,
     headers: { "user-agent": options.userAgent ?? "breakwater" },
-    salt
+    ...parts
   }
   return new Connection(connection, shared)
 }
@@ -116,13 +118,20 @@ class Origins implements Connections.Observed {
   private readonly operations = new Map<string, Operation.Operation>()
   private readonly options: Options
   private readonly transport: HttpClient.HttpClient
+  private readonly stops: StandingStops
   private salt: number
 
-  constructor(transport: HttpClient.HttpClient, options: Options, policy: LivePolicy<Resolved>, salt: number) {
+  constructor(
+    transport: HttpClient.HttpClient,
+    options: Options,
+    policy: LivePolicy<Resolved>,
+    parts: { readonly salt: number; readonly stops: StandingStops }
+  ) {
     this.transport = transport
     this.options = options
     this.policy = policy
-    this.salt = salt
+    this.salt = parts.salt
+    this.stops = parts.stops
     policy.onChange((next, reach) => {
       for (const connection of this.known.values()) connection.configure(next, reach)
       for (const operation of this.operations.values()) Operation.repolicy(operation, next)
@@ -143,7 +152,7 @@ class Origins implements Connections.Observed {
     this.salt = (this.salt + 1 / 8192) % 1
     const { current } = this.policy
     const shared = OriginMemory.shared(this.transport, origin, current.policy.breaker)
-    return makeConnection(this.options, current, origin, this.salt, shared)
+    return makeConnection(this.options, current, origin, { salt: this.salt, stops: this.stops }, shared)
   }
 
   private forgetOldest(): void {
@@ -235,7 +244,7 @@ const makeClient = (inner: HttpClient.HttpClient, options: Options, origins: Ori
  */
 export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
   const policy = yield* livePolicy(options, undefined)
-  const origins = new Origins(inner, options, policy, yield* Random.next)
+  const origins = new Origins(inner, options, policy, { salt: yield* Random.next, stops: yield* Stops })
   yield* Connections.register(origins)
   return makeClient(inner, options, origins)
 })
@@ -266,7 +275,10 @@ export const connect = Effect.fnUntraced(function* (
   options: Pick<Options, "provider" | "policy" | "redaction" | "userAgent" | "rate">
 ) {
   const policy = yield* livePolicy(options, "default")
-  const connection = makeConnection(options, policy.current, undefined, yield* Random.next)
+  const connection = makeConnection(options, policy.current, undefined, {
+    salt: yield* Random.next,
+    stops: yield* Stops
+  })
   policy.onChange((next, reach) => connection.configure(next, reach))
   yield* Connections.register({
     health: (now) => connection.health(now),

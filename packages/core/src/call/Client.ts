@@ -4,6 +4,7 @@
  */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
@@ -25,6 +26,8 @@ import type { Any, Provider } from "../definition/Provider.ts"
 import { isSecure } from "../definition/Provider.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import * as Connections from "../store/Connections.ts"
+import type { StandingStops } from "../store/Stops.ts"
+import { Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
 import * as CredentialSources from "../store/CredentialSource.ts"
 import { CredentialSourceError } from "../store/CredentialSource.ts"
@@ -217,6 +220,7 @@ const connectionOf = (
     readonly environment: Environment
     readonly baseUrl: string
     readonly salt: number
+    readonly stops: StandingStops
   }
 ) => {
   const { secrets, source } = remembering(
@@ -233,6 +237,7 @@ const connectionOf = (
     service: userAgent.split(/[/ ]/u, 1)[0],
     policy: parts.policy.current.policy,
     written: parts.policy.current.written,
+    stops: parts.stops,
     rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
     dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
@@ -277,6 +282,26 @@ interface FromConfig {
   readonly reread: Effect.Effect<Configured, Config.ConfigError>
 }
 
+/** Stops the calls of a layer as long as `Config` says so, and the layer is there. */
+const heeded = Effect.fnUntraced(function* (
+  provider: string,
+  policy: LivePolicy<ResolvedProvider>,
+  stops: StandingStops
+) {
+  const target = { provider, connection: policy.connection }
+  const by = `Config (${PolicyVariables.prefixOf(provider)}_STOPPED)`
+  const heed = (at: number): void => {
+    stops.resume(target, "config")
+    if (policy.configured.stopped)
+      stops.stop({ ...target, operation: undefined, writes: false, by, at, from: "config" })
+  }
+  heed(yield* Clock.currentTimeMillis)
+  if (policy.configured.stopped) yield* Effect.logWarning(`${provider}: calls stopped by ${by}`)
+  if (policy.reread !== undefined)
+    yield* Effect.addFinalizer(() => Effect.sync(() => void stops.resume(target, "config")))
+  return heed
+})
+
 const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: LayerOptions, from?: FromConfig) {
   const environment = options.environment ?? "sandbox"
   const baseUrl = (options.baseUrl ?? provider.environments[environment]).replace(/\/+$/u, "")
@@ -294,8 +319,11 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const { operations } = policy.current
   const client = yield* HttpClient.HttpClient
   const salt = yield* Random.next
-  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt })
+  const stops = yield* Stops
+  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops })
+  const heed = yield* heeded(provider.name, policy, stops)
   policy.onChange((next, reach) => {
+    heed(reach.now)
     connection.configure(next, reach)
     for (const [path, operation] of operations) Operation.repolicy(operation, next.operations.get(path) ?? operation)
   })

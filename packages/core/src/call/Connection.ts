@@ -20,6 +20,7 @@ import { RateBudget } from "../policy/RateBudget.ts"
 import { RetryBudget, terms } from "../policy/RetryBudget.ts"
 import type { CircuitHealth, ConnectionHealth, NamedCircuit } from "../store/Connections.ts"
 import type { CredentialSource } from "../store/CredentialSource.ts"
+import type { StandingStops } from "../store/Stops.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { Headers } from "../vocabulary/Platform.ts"
 import { errorCode } from "../vocabulary/ProviderError.ts"
@@ -47,6 +48,8 @@ export interface ConnectionOptions {
   /** What it begins with: the layer's own policy, not one operation's. Has the sizes of what calls share. */
   readonly policy: ResolvedPolicy
   readonly written: CallPolicy
+  /** What operators have stopped. */
+  readonly stops: StandingStops
   readonly rate?: ReadonlyArray<ResolvedRatePolicy> | undefined
   readonly dialect?: Dialect | undefined
   readonly redaction: Redaction
@@ -125,6 +128,7 @@ export class Connection {
   /** The layer's policy of now, as it is written and as it holds. */
   policy: ResolvedPolicy
   written: CallPolicy
+  readonly stops: StandingStops
   readonly calls: Lane
   readonly refreshes: Lane
   readonly rate: RateBudget
@@ -150,6 +154,7 @@ export class Connection {
     this.options = options
     this.policy = options.policy
     this.written = options.written
+    this.stops = options.stops
     this.calls = new Lane(options.policy, shared?.circuit)
     this.refreshes = new Lane(options.policy, undefined)
     this.retries = shared?.retries ?? new RetryBudget()
@@ -242,6 +247,12 @@ export class Connection {
         connection: id,
         environment: environment ?? null,
         origin: origin ?? null,
+        stopped: this.stops.on(provider, id).map(({ at, by, operation, writes }) => ({
+          operation: operation ?? null,
+          writes,
+          by,
+          since: DateTime.formatIso(DateTime.makeUnsafe(at))
+        })),
         circuit: circuitHealth(breaker.connection.snapshot(now), now),
         originCircuit: breaker.origin === undefined ? null : circuitHealth(breaker.origin.snapshot(now), now),
         bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: bulkhead.concurrency },

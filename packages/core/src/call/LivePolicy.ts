@@ -45,7 +45,8 @@ export class LivePolicy<R extends Resolved> implements PolicyControl {
   readonly reread: Effect.Effect<Configured, Config.ConfigError> | undefined
   /** What holds. */
   current: R
-  private configured: Configured
+  /** What `Config` says. */
+  configured: Configured
   private operator: CallPolicy = {}
   private adopt: ((resolved: R, reach: Reach) => void) | undefined = undefined
   private readonly options: LivePolicyOptions<R>
@@ -74,7 +75,7 @@ export class LivePolicy<R extends Resolved> implements PolicyControl {
     const configured = sources.configured ?? this.configured
     const operator = sources.operator ?? this.operator
     return Result.map(resolved(this.options, configured, operator), (next) => {
-      const changes = PolicyFields.changes(this.current, next)
+      const changes = [...PolicyFields.changes(this.current, next), ...stopping(this.configured, configured)]
       const isBreaker = changes.some(({ field }) => field.startsWith("breaker."))
       const take = (now: number): void => {
         this.configured = configured
@@ -86,6 +87,11 @@ export class LivePolicy<R extends Resolved> implements PolicyControl {
     })
   }
 }
+
+const stopping = (before: Configured, after: Configured): ReadonlyArray<PolicyFields.FieldChange> =>
+  before.stopped === after.stopped
+    ? []
+    : [{ field: "stopped", from: String(before.stopped), to: String(after.stopped) }]
 
 const resolved = <R extends Resolved>(
   { built, resolve }: LivePolicyOptions<R>,

@@ -114,7 +114,7 @@ export interface FieldChange {
 const inWords = (kind: Kind, value: unknown): string => {
   if (value === undefined) return "none"
   if (kind === "time") return value === 0 ? "0" : Duration.format(Duration.millis(Number(value)))
-  return String(value)
+  return Array.isArray(value) ? value.join(" and ") : `${value as string | number | boolean}`
 }
 
 /** What holds after a change that did not before, field by field. @category comparing @since 0.1.0 */

@@ -59,7 +59,7 @@ const put = (tree: Tree, [name = "", ...rest]: ReadonlyArray<string>, value: unk
 const written = (values: ReadonlyMap<string, unknown>): CallPolicy => {
   const tree: Tree = {}
   for (const [field, value] of values) put(tree, field.split("."), value)
-  return tree as CallPolicy
+  return tree
 }
 
 /** What the variables of a provider say. A value that cannot be read is named by its variable. @category constructors @since 0.1.0 */

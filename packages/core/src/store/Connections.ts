@@ -85,6 +85,14 @@ export interface ConnectionHealth {
   readonly connection: string
   readonly environment: string | null
   readonly origin: string | null
+  /** What an operator has stopped of it, or `Config` has. */
+  readonly stopped: ReadonlyArray<{
+    /** `null` for all operations. */
+    readonly operation: string | null
+    readonly writes: boolean
+    readonly by: string
+    readonly since: string
+  }>
   /** The circuit of this connection. */
   readonly circuit: CircuitHealth
   /** The circuit of its origin, which it shares with every connection to it over the same transport; `null` where no origin is known. */

@@ -91,7 +91,8 @@ export const denials = [
   "key",
   "circuit",
   "budget",
-  "credential"
+  "credential",
+  "stopped"
 ] as const
 
 /** @category models @since 0.1.0 */
