@@ -113,7 +113,7 @@ describe("ProviderError", () => {
     })
 
     const none = undefined
-    assert.deepStrictEqual(waits, [2, 3, none, none, 4, 30, none, none, none, none])
+    assert.deepStrictEqual(waits, [2, 3, none, none, 4, 30, none, none, none, none, none])
   })
 
   it.effect("can be caught by its class and by its reason", () =>
@@ -231,6 +231,7 @@ describe("ProviderError.errorCode", () => {
       ["RetriesSpent", "ECONN"],
       ["DeadlineExceeded", "DEADLINE_EXCEEDED"],
       ["CredentialUnavailable", "CREDENTIAL_UNAVAILABLE"],
+      ["Stopped", "STOPPED"],
       ["InvalidRequest", "HTTP_422"],
       ["Unauthorized", "HTTP_401"],
       ["CredentialRejected", "HTTP_401"],

@@ -23,6 +23,7 @@ import {
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { nowOf } from "./RunningCall.ts"
+import * as Stopping from "./Stopping.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -181,6 +182,12 @@ export const wait = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFi
     if (outcome === "again") continue
     if (outcome !== undefined) return outcome
     const now = nowOf(fiber)
+    // It may have been stopped while it waited.
+    const stopped = Stopping.refusalOf(call)
+    if (stopped !== undefined) {
+      call.release(now)
+      return stopped
+    }
     const open = call.lane.breaker.peek(call, fiber, now)
     if (now < call.deadlineAt && open === 0) {
       call.lane.breaker.admit(call, now, call.policy.attemptMillis)

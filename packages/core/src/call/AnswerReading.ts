@@ -81,9 +81,9 @@ const learn = (call: RunningCall, { headers }: BufferedResponse, now: number): R
 
 /** A refusal for the rate holds back whom it is about, a margin longer than it asks (RATE-3), and never longer than a hint is slept. */
 const holdBack = (call: RunningCall, headers: Headers.Headers, hintMillis: number, now: number): void => {
-  const { dialect, options, rate } = call.connection
+  const { dialect, policy, rate } = call.connection
   const scope = Dialect.refusalScope(dialect, headers)
-  const { marginMillis } = options.policy.rate
+  const { marginMillis } = policy.rate
   if (scope !== "call")
     rate.block(call.route, scope, Math.min(hintMillis, call.policy.hintCapMillis) + marginMillis, now)
 }

@@ -8,7 +8,8 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
-import type { CallPolicy, ResolvedPolicy } from "../definition/CallPolicy.ts"
+import * as Result from "effect/Result"
+import type { CallPolicy } from "../definition/CallPolicy.ts"
 import { CallPolicyError } from "../definition/CallPolicy.ts"
 import * as Dialect from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
@@ -18,6 +19,8 @@ import type { Rate } from "../definition/RatePlan.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import { KeyCell, CurrentKey } from "../policy/Idempotency.ts"
 import * as Connections from "../store/Connections.ts"
+import type { StandingStops } from "../store/Stops.ts"
+import { Stops } from "../store/Stops.ts"
 import * as Outgoing from "../transport/Outgoing.ts"
 import type { HttpClientRequest, HttpClientResponse } from "../vocabulary/Platform.ts"
 import { HttpClient, HttpClientError } from "../vocabulary/Platform.ts"
@@ -28,6 +31,8 @@ import type { ErrorsOf, KeyOf } from "./Client.ts"
 import * as EffectAttempt from "./EffectAttempt.ts"
 import { Connection } from "./Connection.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
+import type { Resolved } from "./LivePolicy.ts"
+import { LivePolicy } from "./LivePolicy.ts"
 import * as OriginMemory from "./OriginMemory.ts"
 import * as Pipeline from "./Pipeline.ts"
 import { CurrentCall, RunningCall } from "./RunningCall.ts"
@@ -79,9 +84,9 @@ export const maxOrigins = 256
 
 const makeConnection = (
   options: Omit<Options, "idempotencyHeader">,
-  policy: ResolvedPolicy,
+  { policy, written }: Resolved,
   origin: string | undefined,
-  salt: number,
+  parts: { readonly salt: number; readonly stops: StandingStops },
   shared?: OriginMemory.OriginMemory
 ): Connection => {
   const connection = {
@@ -91,6 +96,7 @@ const makeConnection = (
     insecure: origin !== undefined && !Outgoing.isAllowed(origin),
     service: options.userAgent?.split(/[/ ]/u, 1)[0],
     policy,
+    written,
     rate: RatePlan.resolve(options.rate, "production"),
     dialect: options.dialect,
     redaction: Redaction.make({
@@ -99,7 +105,7 @@ const makeConnection = (
     }),
     errors: options.errors,
     headers: { "user-agent": options.userAgent ?? "breakwater" },
-    salt
+    ...parts
   }
   return new Connection(connection, shared)
 }
@@ -107,16 +113,29 @@ const makeConnection = (
 /** The connections of one client, by origin; the least recently used goes first. */
 class Origins implements Connections.Observed {
   private readonly known = new Map<string, Connection>()
+  readonly policy: LivePolicy<Resolved>
+  /** One for each method and safety, so that their number is bounded. */
+  private readonly operations = new Map<string, Operation.Operation>()
   private readonly options: Options
-  private readonly policy: ResolvedPolicy
   private readonly transport: HttpClient.HttpClient
+  private readonly stops: StandingStops
   private salt: number
 
-  constructor(transport: HttpClient.HttpClient, options: Options, policy: ResolvedPolicy, salt: number) {
+  constructor(
+    transport: HttpClient.HttpClient,
+    options: Options,
+    policy: LivePolicy<Resolved>,
+    parts: { readonly salt: number; readonly stops: StandingStops }
+  ) {
     this.transport = transport
     this.options = options
     this.policy = policy
-    this.salt = salt
+    this.salt = parts.salt
+    this.stops = parts.stops
+    policy.onChange((next, reach) => {
+      for (const connection of this.known.values()) connection.configure(next, reach)
+      for (const operation of this.operations.values()) Operation.repolicy(operation, next)
+    })
   }
 
   of(origin: string): Connection {
@@ -131,13 +150,33 @@ class Origins implements Connections.Observed {
   /** Each connection counts its calls from one, so each gets a salt of its own. */
   private open(origin: string): Connection {
     this.salt = (this.salt + 1 / 8192) % 1
-    const shared = OriginMemory.shared(this.transport, origin, this.policy.breaker)
-    return makeConnection(this.options, this.policy, origin, this.salt, shared)
+    const { current } = this.policy
+    const shared = OriginMemory.shared(this.transport, origin, current.policy.breaker)
+    return makeConnection(this.options, current, origin, { salt: this.salt, stops: this.stops }, shared)
   }
 
   private forgetOldest(): void {
     const oldest = this.known.keys().next()
     if (oldest.done !== true) this.known.delete(oldest.value)
+  }
+
+  operation(method: string, keyed: boolean): Operation.Operation {
+    const id = keyed ? `${method} keyed` : method
+    const found = this.operations.get(id)
+    if (found !== undefined) return found
+    const { idempotencyHeader: header, keyWindow, provider } = this.options
+    const safety = Safety.ofMethod(method)
+    const operation = Operation.undeclared({
+      name: `${provider}.${method}`,
+      method,
+      template: "",
+      safety: keyed && safety === "unsafe" ? "keyed" : safety,
+      keys: header === undefined ? undefined : { header, window: keyWindow ?? "24 hours" },
+      policy: this.policy.current.policy,
+      written: this.policy.current.written
+    })
+    this.operations.set(id, operation)
+    return operation
   }
 
   health(now: number): ReadonlyArray<Connections.ConnectionHealth> {
@@ -149,41 +188,19 @@ class Origins implements Connections.Observed {
   }
 }
 
-const resolved = ({
-  dialect,
-  policy = {},
-  provider,
-  rate
-}: Options): Effect.Effect<ResolvedPolicy, CallPolicyError> => {
-  const problem = (rate && RatePlan.problemOf(rate)) ?? (dialect && Dialect.problemOf(dialect))
-  if (problem === undefined) return Effect.fromResult(PolicyRules.resolve(provider, policy))
-  return Effect.fail(new CallPolicyError({ owner: provider, field: problem[0], rule: problem[1] }))
-}
+const resolve =
+  (provider: string) =>
+  (written: CallPolicy): Result.Result<Resolved, CallPolicyError> =>
+    Result.map(PolicyRules.resolve(provider, written), (policy) => ({ policy, written }))
 
-/** Operations of a plain client: one for each method and safety, so that their number is bounded. */
-const operationsOf = (options: Options, policy: ResolvedPolicy) => {
-  const made = new Map<string, Operation.Operation>()
-  const keys =
-    options.idempotencyHeader === undefined
-      ? undefined
-      : { header: options.idempotencyHeader, window: options.keyWindow ?? "24 hours" }
-  return (method: string, keyed: boolean): Operation.Operation => {
-    const id = keyed ? `${method} keyed` : method
-    const found = made.get(id)
-    if (found !== undefined) return found
-    const safety = Safety.ofMethod(method)
-    const operation = Operation.undeclared({
-      name: `${options.provider}.${method}`,
-      method,
-      template: "",
-      safety: keyed && safety === "unsafe" ? "keyed" : safety,
-      keys,
-      policy,
-      written: options.policy ?? {}
-    })
-    made.set(id, operation)
-    return operation
-  }
+const livePolicy = (
+  { dialect, policy = {}, provider, rate }: Pick<Options, "dialect" | "policy" | "provider" | "rate">,
+  connection: string | undefined
+): Effect.Effect<LivePolicy<Resolved>, CallPolicyError> => {
+  const problem = (rate && RatePlan.problemOf(rate)) ?? (dialect && Dialect.problemOf(dialect))
+  if (problem === undefined)
+    return Effect.fromResult(LivePolicy.make({ provider, connection, built: policy, resolve: resolve(provider) }))
+  return Effect.fail(new CallPolicyError({ owner: provider, field: problem[0], rule: problem[1] }))
 }
 
 const originOf = (url: string): string | undefined => (URL.canParse(url) ? new URL(url).origin : undefined)
@@ -196,17 +213,11 @@ const asHttpClientError =
       reason: new HttpClientError.TransportError({ request, cause: error, description: error.message })
     })
 
-const makeClient = (
-  inner: HttpClient.HttpClient,
-  options: Options,
-  policy: ResolvedPolicy,
-  origins: Origins
-): HttpClient.HttpClient => {
-  const operationOf = operationsOf(options, policy)
+const makeClient = (inner: HttpClient.HttpClient, options: Options, origins: Origins): HttpClient.HttpClient => {
   const header = options.idempotencyHeader?.toLowerCase()
   const execute = (request: HttpClientRequest.HttpClientRequest) => {
     const key = header === undefined ? undefined : request.headers[header]
-    const operation = operationOf(request.method, key !== undefined)
+    const operation = origins.operation(request.method, key !== undefined)
     const connection = origins.of(originOf(request.url) ?? "invalid")
     const running = new RunningCall({ kind: HttpAttempt.plain, connection, operation, request, client: inner })
     const call = Effect.provideService(
@@ -232,10 +243,10 @@ const makeClient = (
  * @category constructors @since 0.1.0
  */
 export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
-  const policy = yield* resolved(options)
-  const origins = new Origins(inner, options, policy, yield* Random.next)
+  const policy = yield* livePolicy(options, undefined)
+  const origins = new Origins(inner, options, policy, { salt: yield* Random.next, stops: yield* Stops })
   yield* Connections.register(origins)
-  return makeClient(inner, options, policy, origins)
+  return makeClient(inner, options, origins)
 })
 
 /**
@@ -263,9 +274,17 @@ export interface Connected {
 export const connect = Effect.fnUntraced(function* (
   options: Pick<Options, "provider" | "policy" | "redaction" | "userAgent" | "rate">
 ) {
-  const policy = yield* resolved(options)
-  const connection = makeConnection(options, policy, undefined, yield* Random.next)
-  yield* Connections.register(connection)
+  const policy = yield* livePolicy(options, "default")
+  const connection = makeConnection(options, policy.current, undefined, {
+    salt: yield* Random.next,
+    stops: yield* Stops
+  })
+  policy.onChange((next, reach) => connection.configure(next, reach))
+  yield* Connections.register({
+    health: (now) => connection.health(now),
+    circuits: () => connection.circuits(),
+    policy
+  })
   const connected: Connected = { "~connection": connection }
   return connected
 })
@@ -289,19 +308,20 @@ export const protect = <A, E, R, const S extends Safety.Safety, const Name exten
   options: ProtectOptions<S, Name, E>
 ): Effect.Effect<A, E | ErrorsOf<S>, R | KeyOf<S, Name>> => {
   const connection = options.provider["~connection"]
-  const { policy, provider } = connection.options
+  const { provider } = connection.options
   const operation = Operation.undeclared({
     name: `${provider}.${options.operation}`,
     method: "",
     template: "",
     safety: options.safety,
-    policy,
-    written: {}
+    policy: connection.policy,
+    written: connection.written
   })
   const kind = EffectAttempt.kind(options.classify)
-  return Effect.suspend(() =>
-    Pipeline.run<A, E | ErrorsOf<S>>(
+  return Effect.suspend(() => {
+    if (operation.policy !== connection.policy) Operation.repolicy(operation, connection)
+    return Pipeline.run<A, E | ErrorsOf<S>>(
       new RunningCall({ kind, connection, operation, effect: effect as Effect.Effect<A, E> })
     )
-  )
+  })
 }

@@ -103,33 +103,35 @@ const resolved = (operation: Operation, written: CallPolicy): Resolved => {
     : new InvalidRequest({ field: `policy ${policy.failure.field}`, detail: policy.failure.rule })
 }
 
-/** The last override of each operation, resolved: callers use few, and use them often. */
+/** What each override was last laid over, resolved: callers use few, and use them often. What it is laid over changes with the layer's policy. */
 const resolvedOverrides = new WeakMap<
   CallPolicy,
-  { readonly operation: Operation; readonly traffic: TrafficClass; readonly policy: Resolved }
+  { readonly written: CallPolicy; readonly traffic: TrafficClass; readonly policy: Resolved }
 >()
 
 const overridden = (operation: Operation, traffic: TrafficClass, override: CallPolicy): Resolved => {
+  const { written } = operation
   const found = resolvedOverrides.get(override)
-  if (found?.operation === operation && found.traffic === traffic) return found.policy
-  const policy = resolved(operation, merge(ofClass(operation.written, traffic), override))
-  resolvedOverrides.set(override, { operation, traffic, policy })
+  if (found?.written === written && found.traffic === traffic) return found.policy
+  const policy = resolved(operation, merge(ofClass(written, traffic), override))
+  resolvedOverrides.set(override, { written, traffic, policy })
   return policy
 }
 
-/** The policies of the lower classes, resolved. */
+/** The policies of the lower classes, resolved, by what is written for all. */
 const resolvedClasses = {
-  webhook: new WeakMap<Operation, Resolved>(),
-  import: new WeakMap<Operation, Resolved>()
+  webhook: new WeakMap<CallPolicy, Resolved>(),
+  import: new WeakMap<CallPolicy, Resolved>()
 }
 
 const policyOf = (operation: Operation, traffic: TrafficClass, override: CallPolicy | undefined): Resolved => {
   if (override !== undefined) return overridden(operation, traffic, override)
   if (traffic === "interactive") return operation.policy
-  const known = resolvedClasses[traffic].get(operation)
+  const { written } = operation
+  const known = resolvedClasses[traffic].get(written)
   if (known !== undefined) return known
-  const policy = resolved(operation, ofClass(operation.written, traffic))
-  resolvedClasses[traffic].set(operation, policy)
+  const policy = resolved(operation, ofClass(written, traffic))
+  resolvedClasses[traffic].set(written, policy)
   return policy
 }
 

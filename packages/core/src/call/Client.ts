@@ -4,6 +4,7 @@
  */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
@@ -11,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Environment } from "../definition/Auth.ts"
 import * as Auth from "../definition/Auth.ts"
@@ -18,10 +20,14 @@ import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
 import * as CallPolicies from "../definition/CallPolicy.ts"
 import * as Operation from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
+import type { Configured } from "../definition/PolicyVariables.ts"
+import * as PolicyVariables from "../definition/PolicyVariables.ts"
 import type { Any, Provider } from "../definition/Provider.ts"
 import { isSecure } from "../definition/Provider.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import * as Connections from "../store/Connections.ts"
+import type { StandingStops } from "../store/Stops.ts"
+import { Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
 import * as CredentialSources from "../store/CredentialSource.ts"
 import { CredentialSourceError } from "../store/CredentialSource.ts"
@@ -33,6 +39,7 @@ import * as Redaction from "../vocabulary/Redaction.ts"
 import type * as Safety from "../vocabulary/Safety.ts"
 import * as ClientMethods from "./ClientMethods.ts"
 import { Connection } from "./Connection.ts"
+import { LivePolicy } from "./LivePolicy.ts"
 import * as OriginMemory from "./OriginMemory.ts"
 
 /** The errors that an operation of this safety adds to its declared ones. @category type-level @since 0.1.0 */
@@ -209,10 +216,11 @@ const connectionOf = (
   options: LayerOptions,
   parts: {
     readonly client: HttpClient.HttpClient
-    readonly policy: CallPolicies.ResolvedPolicy
+    readonly policy: LivePolicy<ResolvedProvider>
     readonly environment: Environment
     readonly baseUrl: string
     readonly salt: number
+    readonly stops: StandingStops
   }
 ) => {
   const { secrets, source } = remembering(
@@ -227,7 +235,9 @@ const connectionOf = (
     origin,
     declaredOrigin: options.baseUrl === undefined,
     service: userAgent.split(/[/ ]/u, 1)[0],
-    policy: parts.policy,
+    policy: parts.policy.current.policy,
+    written: parts.policy.current.written,
+    stops: parts.stops,
     rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
     dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
@@ -242,7 +252,7 @@ const connectionOf = (
     traceContext: provider.traceContext,
     salt: parts.salt
   }
-  return new Connection(connection, OriginMemory.shared(parts.client, origin, parts.policy.breaker))
+  return new Connection(connection, OriginMemory.shared(parts.client, origin, connection.policy.breaker))
 }
 
 const startLine = (provider: Any, options: LayerOptions, environment: Environment, baseUrl: string): string => {
@@ -252,18 +262,76 @@ const startLine = (provider: Any, options: LayerOptions, environment: Environmen
   return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}`
 }
 
-const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: LayerOptions) {
+/** The policy of a layer, and with it those of its operations. */
+interface ResolvedProvider {
+  readonly policy: CallPolicies.ResolvedPolicy
+  readonly written: CallPolicy
+  readonly operations: ReadonlyMap<string, Operation.Operation>
+}
+
+const resolve =
+  ({ api, name }: Any) =>
+  (written: CallPolicy): Result.Result<ResolvedProvider, CallPolicyError> =>
+    Result.flatMap(PolicyRules.resolve(name, written), (policy) =>
+      Result.map(Operation.ofApi(name, api as HttpApi.Top, written), (operations) => ({ policy, written, operations }))
+    )
+
+/** A layer whose policy comes from `Config` as well. */
+interface FromConfig {
+  readonly configured: Configured
+  readonly reread: Effect.Effect<Configured, Config.ConfigError>
+}
+
+/** Stops the calls of a layer as long as `Config` says so, and the layer is there. */
+const heeded = Effect.fnUntraced(function* (
+  provider: string,
+  policy: LivePolicy<ResolvedProvider>,
+  stops: StandingStops
+) {
+  const target = { provider, connection: policy.connection }
+  const by = `Config (${PolicyVariables.prefixOf(provider)}_STOPPED)`
+  const heed = (at: number): void => {
+    stops.resume(target, "config")
+    if (policy.configured.stopped)
+      stops.stop({ ...target, operation: undefined, writes: false, by, at, from: "config" })
+  }
+  heed(yield* Clock.currentTimeMillis)
+  if (policy.configured.stopped) yield* Effect.logWarning(`${provider}: calls stopped by ${by}`)
+  if (policy.reread !== undefined)
+    yield* Effect.addFinalizer(() => Effect.sync(() => void stops.resume(target, "config")))
+  return heed
+})
+
+const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: LayerOptions, from?: FromConfig) {
   const environment = options.environment ?? "sandbox"
   const baseUrl = (options.baseUrl ?? provider.environments[environment]).replace(/\/+$/u, "")
   const problem = problemOf(provider, options, environment, baseUrl)
   if (problem !== undefined) return yield* Effect.fail(problem)
-  const written = CallPolicies.merge(provider.policy ?? {}, options.policy ?? {})
-  const policy = yield* Effect.fromResult(PolicyRules.resolve(provider.name, written))
-  const operations = yield* Effect.fromResult(Operation.ofApi(provider.name, provider.api as HttpApi.Top, written))
+  const policy = yield* Effect.fromResult(
+    LivePolicy.make({
+      provider: provider.name,
+      connection: options.connection ?? "default",
+      built: CallPolicies.merge(provider.policy ?? {}, options.policy ?? {}),
+      resolve: resolve(provider),
+      ...from
+    })
+  )
+  const { operations } = policy.current
   const client = yield* HttpClient.HttpClient
   const salt = yield* Random.next
-  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt })
-  yield* Connections.register(connection)
+  const stops = yield* Stops
+  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops })
+  const heed = yield* heeded(provider.name, policy, stops)
+  policy.onChange((next, reach) => {
+    heed(reach.now)
+    connection.configure(next, reach)
+    for (const [path, operation] of operations) Operation.repolicy(operation, next.operations.get(path) ?? operation)
+  })
+  yield* Connections.register({
+    health: (now) => connection.health(now),
+    circuits: () => connection.circuits(),
+    policy
+  })
   yield* Effect.logInfo(startLine(provider, options, environment, baseUrl))
   return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
 })
@@ -284,28 +352,13 @@ const settings = (prefix: string) =>
     environment: Config.withDefault(Config.Literals(["sandbox", "production"], `${prefix}_ENVIRONMENT`), "sandbox"),
     baseUrl: Config.option(Config.String(`${prefix}_BASE_URL`)),
     connection: Config.option(Config.String(`${prefix}_CONNECTION`)),
-    deadline: Config.option(Config.Duration(`${prefix}_DEADLINE`)),
-    attemptTimeout: Config.option(Config.Duration(`${prefix}_ATTEMPT_TIMEOUT`)),
-    silenceTimeout: Config.option(Config.Duration(`${prefix}_SILENCE_TIMEOUT`)),
-    connectTimeout: Config.option(Config.Duration(`${prefix}_CONNECT_TIMEOUT`)),
-    attempts: Config.option(Config.Int(`${prefix}_ATTEMPTS`)),
-    concurrency: Config.option(Config.Int(`${prefix}_CONCURRENCY`)),
     userAgent: Config.option(Config.String("USER_AGENT"))
   })
 
-const policyOf = (config: Effect.Success<ReturnType<typeof settings>>): CallPolicy => ({
-  deadline: Option.getOrUndefined(config.deadline),
-  attemptTimeout: Option.getOrUndefined(config.attemptTimeout),
-  silenceTimeout: Option.getOrUndefined(config.silenceTimeout),
-  connectTimeout: Option.getOrUndefined(config.connectTimeout),
-  attempts: Option.getOrUndefined(config.attempts),
-  bulkhead: Option.isSome(config.concurrency) ? { concurrency: config.concurrency.value } : undefined
-})
-
 /**
- * `layer` with its settings from `Config`: `<PROVIDER>_API_KEY` (secret), `_ENVIRONMENT` (`sandbox` by default), `_BASE_URL`, `_CONNECTION`, `_DEADLINE`,
- * `_ATTEMPT_TIMEOUT`, `_SILENCE_TIMEOUT`, `_CONNECT_TIMEOUT`, `_ATTEMPTS`, `_CONCURRENCY`, and `USER_AGENT`. What `options` give goes before the provider's policy, what
- * `Config` gives before both. The key is read again after a 401, so that a rotated one needs no restart. @category layers @since 0.1.0
+ * `layer` with its settings from `Config`: `<PROVIDER>_API_KEY` (secret), `_ENVIRONMENT` (`sandbox` by default), `_BASE_URL`, `_CONNECTION`, `USER_AGENT`, and the policy, a variable for each field:
+ * `_DEADLINE`, `_ATTEMPTS`, `_BREAKER_OPEN_FOR`, … (`docs/policies.md` has them all). What `options` give goes before the provider's policy, what `Config` gives before both. The key is read again
+ * after a 401, so that a rotated one needs no restart; the policy by `Policies.reload`. @category layers @since 0.1.0
  */
 export const layerConfig = <I, P extends Any>(
   tag: Context.Key<I, Of<P>>,
@@ -318,8 +371,10 @@ const fromConfig = Effect.fnUntraced(function* <P extends Any>(
   provider: P,
   options: Pick<LayerOptions, "policy" | "userAgent">
 ) {
-  const prefix = provider.name.toUpperCase().replaceAll("-", "_")
+  const prefix = PolicyVariables.prefixOf(provider.name)
   const config = yield* settings(prefix)
+  const ofPolicy = PolicyVariables.read(provider.name)
+  const configured = yield* ofPolicy
   const source = yield* ConfigProvider.ConfigProvider
   const key = Config.Redacted(`${prefix}_API_KEY`)
   const first = yield* key
@@ -332,12 +387,14 @@ const fromConfig = Effect.fnUntraced(function* <P extends Any>(
       return rule === undefined ? Effect.succeed(next) : Effect.fail(unusable(rule))
     })
   )
-  return yield* build(provider, {
+  const settled = {
     credential: CredentialSources.rereading(first, read),
     environment: config.environment,
     connection: Option.getOrUndefined(config.connection),
     baseUrl: Option.getOrUndefined(config.baseUrl),
-    policy: CallPolicies.merge(options.policy ?? {}, policyOf(config)),
+    policy: options.policy,
     userAgent: Option.getOrUndefined(config.userAgent) ?? options.userAgent
-  })
+  }
+  const reread = Effect.provideService(ofPolicy, ConfigProvider.ConfigProvider, source)
+  return yield* build(provider, settled, { configured, reread })
 })

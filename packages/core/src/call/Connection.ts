@@ -4,7 +4,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import type { Auth, Environment } from "../definition/Auth.ts"
-import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
+import type { CallPolicy, ResolvedPolicy } from "../definition/CallPolicy.ts"
 import type { Dialect, ResolvedDialect } from "../definition/Dialect.ts"
 import * as Dialects from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
@@ -18,8 +18,9 @@ import { Circuit } from "../policy/Circuit.ts"
 import type { ResolvedRatePolicy } from "../definition/RatePlan.ts"
 import { RateBudget } from "../policy/RateBudget.ts"
 import { RetryBudget, terms } from "../policy/RetryBudget.ts"
-import type { CircuitHealth, ConnectionHealth, NamedCircuit, Observed } from "../store/Connections.ts"
+import type { CircuitHealth, ConnectionHealth, NamedCircuit } from "../store/Connections.ts"
 import type { CredentialSource } from "../store/CredentialSource.ts"
+import type { StandingStops } from "../store/Stops.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { Headers } from "../vocabulary/Platform.ts"
 import { errorCode } from "../vocabulary/ProviderError.ts"
@@ -28,6 +29,7 @@ import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
 import { BoundMetrics } from "./BoundMetrics.ts"
 import type { Flight } from "./Flights.ts"
 import { Breaker } from "./Breaker.ts"
+import type { Reach, Resolved } from "./LivePolicy.ts"
 import type { OriginMemory } from "./OriginMemory.ts"
 import * as Peer from "./Peer.ts"
 
@@ -43,8 +45,11 @@ export interface ConnectionOptions {
   readonly insecure?: boolean | undefined
   /** The app that calls, for the `service` field of log lines. */
   readonly service?: string | undefined
-  /** Sizes of the shared policies: the provider's own policy, not one operation's. */
+  /** What it begins with: the layer's own policy, not one operation's. Has the sizes of what calls share. */
   readonly policy: ResolvedPolicy
+  readonly written: CallPolicy
+  /** What operators have stopped. */
+  readonly stops: StandingStops
   readonly rate?: ReadonlyArray<ResolvedRatePolicy> | undefined
   readonly dialect?: Dialect | undefined
   readonly redaction: Redaction
@@ -64,8 +69,8 @@ export class Lane {
   readonly breaker: Breaker
   readonly bulkhead: Bulkhead
   /** How many attempts may run at once, where that depends on how the provider answers. */
-  readonly limit: ConcurrencyLimit | undefined
-  readonly throttle: Throttle | undefined
+  limit: ConcurrencyLimit | undefined
+  throttle: Throttle | undefined
 
   constructor(policy: ResolvedPolicy, origin: Circuit | undefined) {
     const { adaptive, concurrency } = policy.bulkhead
@@ -73,6 +78,17 @@ export class Lane {
     this.limit = adaptive === undefined ? undefined : new ConcurrencyLimit({ ...adaptive, maximum: concurrency })
     this.bulkhead = new Bulkhead({ ...policy.bulkhead, limit: this.limit })
     this.throttle = policy.throttle === undefined ? undefined : new Throttle(policy.throttle)
+  }
+
+  /** Takes other sizes. What was counted and learnt stays, and so does whatever is held; what is asked for anew begins anew. */
+  configure({ breaker, bulkhead, throttle }: ResolvedPolicy, now: number): void {
+    this.breaker.connection.configure(breaker, now)
+    const bounds = bulkhead.adaptive && { ...bulkhead.adaptive, maximum: bulkhead.concurrency }
+    if (bounds === undefined || this.limit === undefined) this.limit = bounds && new ConcurrencyLimit(bounds)
+    else this.limit.configure(bounds)
+    this.bulkhead.configure({ ...bulkhead, limit: this.limit })
+    if (throttle === undefined || this.throttle === undefined) this.throttle = throttle && new Throttle(throttle)
+    else this.throttle.configure(throttle, now)
   }
 }
 
@@ -101,12 +117,18 @@ const circuitHealth = (circuit: CircuitSnapshot, now: number): CircuitHealth => 
 const maxOperations = 500
 const otherOperations = "_OTHER"
 
+type HedgeOptions = NonNullable<ResolvedPolicy["hedge"]>
+
 /** Attempts to have seen before a percentile of them means anything. */
 const hedgeSamples = 50
 
 /** @category models @since 0.1.0 */
-export class Connection implements Observed {
+export class Connection {
   readonly options: ConnectionOptions
+  /** The layer's policy of now, as it is written and as it holds. */
+  policy: ResolvedPolicy
+  written: CallPolicy
+  readonly stops: StandingStops
   readonly calls: Lane
   readonly rate: RateBudget
   readonly dialect: ResolvedDialect
@@ -125,11 +147,14 @@ export class Connection implements Observed {
   private readonly saidOfEnds = new Map<string, Set<string>>()
   /** Reads under way that others wait for, by what they ask for. */
   readonly flights = new Map<string, Flight>()
-  private readonly hedgeDelays = new Map<string, HedgeDelay>()
+  private readonly hedgeDelays = new Map<string, { readonly options: HedgeOptions; readonly delay: HedgeDelay }>()
 
   /** `shared` is left out where no other connection can know the origin. */
   constructor(options: ConnectionOptions, shared?: OriginMemory) {
     this.options = options
+    this.policy = options.policy
+    this.written = options.written
+    this.stops = options.stops
     this.calls = new Lane(options.policy, shared?.circuit)
     this.retries = shared?.retries ?? new RetryBudget()
     this.dialect = Dialects.resolve(options.dialect)
@@ -147,7 +172,17 @@ export class Connection implements Observed {
 
   /** The lane in which a credential is refreshed; made when somebody does, since most connections never do. */
   get refreshes(): Lane {
-    return (this.refreshLane ??= new Lane(this.options.policy, undefined))
+    return (this.refreshLane ??= new Lane(this.policy, undefined))
+  }
+
+  /** Takes on another policy, for the calls that begin from now on; with `origin` the circuit of the origin takes its sizes too. */
+  configure({ policy, written }: Resolved, { now, origin }: Reach): void {
+    this.policy = policy
+    this.written = written
+    this.calls.configure(policy, now)
+    this.refreshLane?.configure(policy, now)
+    if (origin) this.calls.breaker.origin?.configure(policy.breaker, now)
+    this.rate.configure(policy.rate, now)
   }
 
   /** A correlation id: what this process drew once, and a count. */
@@ -161,13 +196,16 @@ export class Connection implements Observed {
   }
 
   /** How long attempts of an operation took of late. Names that a program makes up as it goes share one, once there are too many. */
-  hedgeDelay({ name }: Operation, options: NonNullable<ResolvedPolicy["hedge"]>): HedgeDelay {
+  hedgeDelay({ name }: Operation, options: HedgeOptions): HedgeDelay {
     const known = this.hedgeDelays.get(name)
-    if (known !== undefined) return known
-    const key = this.hedgeDelays.size >= maxOperations ? otherOperations : name
-    const made = this.hedgeDelays.get(key) ?? new HedgeDelay({ ...options, minimumSamples: hedgeSamples })
+    if (known?.options === options) return known.delay
+    const key = known === undefined && this.hedgeDelays.size >= maxOperations ? otherOperations : name
+    const { delay } = this.hedgeDelays.get(key) ?? { delay: undefined }
+    const settings = { ...options, minimumSamples: hedgeSamples }
+    delay?.configure(settings)
+    const made = { options, delay: delay ?? new HedgeDelay(settings) }
     this.hedgeDelays.set(key, made)
-    return made
+    return made.delay
   }
 
   private bindMetrics(operation: Operation): BoundMetrics {
@@ -213,6 +251,12 @@ export class Connection implements Observed {
         connection: id,
         environment: environment ?? null,
         origin: origin ?? null,
+        stopped: this.stops.on(provider, id).map(({ at, by, operation, writes }) => ({
+          operation: operation ?? null,
+          writes,
+          by,
+          since: DateTime.formatIso(DateTime.makeUnsafe(at))
+        })),
         circuit: circuitHealth(breaker.connection.snapshot(now), now),
         originCircuit: breaker.origin === undefined ? null : circuitHealth(breaker.origin.snapshot(now), now),
         bulkhead: { inFlight: bulkhead.inFlight, waiting: bulkhead.waiting, concurrency: bulkhead.concurrency },

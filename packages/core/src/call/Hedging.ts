@@ -18,6 +18,7 @@ import * as Admission from "./Admission.ts"
 import * as CallLog from "./CallLog.ts"
 import * as CallSpan from "./CallSpan.ts"
 import { nowOf, RunningCall } from "./RunningCall.ts"
+import * as Stopping from "./Stopping.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -66,6 +67,7 @@ const shadowOf = (call: RunningCall): RunningCall => {
 /** Takes what the second attempt needs, if all of it is free, nothing speaks against the provider, and more than half of the retry budget is left. */
 const admitted = (call: RunningCall, shadow: RunningCall, fiber: AnyFiber, now: number): boolean => {
   const { retries } = call.connection
+  if (Stopping.refusalOf(call) !== undefined) return false
   if (now >= call.deadlineAt || !call.lane.breaker.isClosed || (call.lane.throttle?.share(now) ?? 0) > 0) return false
   if (retries.tokens * 2 <= terms.capacity || !Admission.tryNow(shadow, fiber, now)) return false
   const paid = retries.withdraw(false, true, now)

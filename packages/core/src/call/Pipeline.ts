@@ -38,6 +38,7 @@ import * as CallSpan from "./CallSpan.ts"
 import * as Flights from "./Flights.ts"
 import * as Hedging from "./Hedging.ts"
 import * as Load from "./Load.ts"
+import * as Stopping from "./Stopping.ts"
 import { settingsOf } from "./CallSettings.ts"
 import { begin as beginKey, keyUntil } from "./CallKey.ts"
 import { afterFailure, anotherAttempt } from "./Recovery.ts"
@@ -227,6 +228,8 @@ const told = (lines: Effect.Effect<void> | undefined, next: Effect.Effect<unknow
 const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
   call.now = now
+  const stopped = Stopping.refusalOf(call)
+  if (stopped !== undefined) return refuse(call, fiber, stopped, now)
   const keptBack = call.lane.throttle === undefined ? undefined : Load.throttled(call, fiber, now)
   if (keptBack !== undefined) return refuse(call, fiber, keptBack, now)
   if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return start(call, fiber)

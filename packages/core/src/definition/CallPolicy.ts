@@ -225,11 +225,13 @@ export class CallPolicyError extends Schema.TaggedError<CallPolicyError>("@break
     owner: Schema.String,
     /** The field as it is written, such as `breaker.failureRate`. */
     field: Schema.String,
-    rule: Schema.String
+    rule: Schema.String,
+    /** The variable that the value comes from, where it comes from `Config`. */
+    variable: Schema.optional(Schema.String)
   }
 ) {
   override get message(): string {
-    return `policy of ${this.owner}: ${this.field} ${this.rule}`
+    return `policy of ${this.owner}: ${this.variable ?? this.field} ${this.rule}`
   }
 }
 

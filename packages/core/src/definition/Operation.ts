@@ -26,6 +26,7 @@ export interface Operation {
   readonly template: string
   readonly safety: Safety.Safety
   readonly keys: Safety.KeyOptions | undefined
+  /** What holds now: it changes with the policy of its layer, and a call keeps what it began with. */
   readonly policy: ResolvedPolicy
   /** The policy before its defaults were filled in, for overrides of a single call. */
   readonly written: CallPolicy
@@ -206,6 +207,12 @@ export const of = (provider: Any, path: string, policy: CallPolicy = {}): Operat
   throw new RangeError(
     `Operation.of: ${provider.name} has no ${path}; it has ${[...operations.success.keys()].join(", ")}`
   )
+}
+
+/** Gives an operation another policy, for the calls that begin from now on: whoever made it does so when its layer's policy changes. @category combinators @since 0.1.0 */
+export const repolicy = (operation: Operation, next: Pick<Operation, "policy" | "written">): void => {
+  // In place: the methods of a client hold on to their operation, and a call must find out for nothing.
+  Object.assign(operation, { policy: next.policy, written: next.written })
 }
 
 /** An operation that no `HttpApi` declares. @category constructors @since 0.1.0 */

@@ -58,8 +58,10 @@ export class HedgeDelay {
 
   /** Takes another percentile. What was seen stays. */
   configure(options: HedgeDelayOptions): void {
+    const { minimumMillis, percentile } = this.options
     this.options = options
-    this.readAfter = Number.NEGATIVE_INFINITY
+    if (percentile !== options.percentile || minimumMillis !== options.minimumMillis)
+      this.readAfter = Number.NEGATIVE_INFINITY
   }
 
   /** An attempt took so long. One that was cut off in favour of another took at least so long, and is counted as if it had ended then. */

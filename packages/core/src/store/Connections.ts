@@ -2,9 +2,14 @@
  * The connections that are open in this process, for whoever asks how they are. A layer adds its own when it is built and takes it out when it is
  * closed. @since 0.1.0
  */
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
+import type { FieldChange } from "../definition/PolicyFields.ts"
+import type { Configured } from "../definition/PolicyVariables.ts"
 import type { Usage } from "./RateBucket.ts"
 
 /** `forced-open` and `disabled` are what an operator sets; the others it comes to by itself. @category models @since 0.1.0 */
@@ -48,12 +53,46 @@ export interface NamedCircuit {
   readonly circuit: CircuitControl
 }
 
+/** Where a new policy comes from; what is left out stays as it is. @category models @since 0.1.0 */
+export interface PolicySources {
+  readonly configured?: Configured | undefined
+  /** Over everything else. */
+  readonly operator?: CallPolicy | undefined
+  /** All connections of the provider are meant, and so is the circuit of their origin. */
+  readonly wholeProvider: boolean
+}
+
+/** A policy that may be taken on, and what that would change. @category models @since 0.1.0 */
+export interface PreparedPolicy {
+  readonly changes: ReadonlyArray<FieldChange>
+  /** Takes it on, for the calls that begin from now on. */
+  readonly take: (now: number) => void
+}
+
+/** The policy of what a layer has opened, for whoever changes it. @category models @since 0.1.0 */
+export interface PolicyControl {
+  readonly provider: string
+  /** `undefined` for a plain client, whose connections share a policy. */
+  readonly connection: string | undefined
+  /** Asks `Config` again, where the layer came from it. */
+  readonly reread: Effect.Effect<Configured, Config.ConfigError> | undefined
+  readonly prepare: (sources: PolicySources) => Result.Result<PreparedPolicy, CallPolicyError>
+}
+
 /** How a connection is, as JSON. @category models @since 0.1.0 */
 export interface ConnectionHealth {
   readonly provider: string
   readonly connection: string
   readonly environment: string | null
   readonly origin: string | null
+  /** What an operator has stopped of it, or `Config` has. */
+  readonly stopped: ReadonlyArray<{
+    /** `null` for all operations. */
+    readonly operation: string | null
+    readonly writes: boolean
+    readonly by: string
+    readonly since: string
+  }>
   /** The circuit of this connection. */
   readonly circuit: CircuitHealth
   /** The circuit of its origin, which it shares with every connection to it over the same transport; `null` where no origin is known. */
@@ -83,6 +122,8 @@ export interface Observed {
   readonly health: (now: number) => ReadonlyArray<ConnectionHealth>
   /** Its circuits, for whoever sets them by hand. */
   readonly circuits: () => ReadonlyArray<NamedCircuit>
+  /** Its policy, for whoever changes it while it runs. */
+  readonly policy: PolicyControl
 }
 
 /** The connections of this process. @category references @since 0.1.0 */

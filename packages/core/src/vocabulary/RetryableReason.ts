@@ -133,6 +133,16 @@ export class CredentialUnavailable extends Schema.TaggedClass<CredentialUnavaila
   }
 }
 
+/** An operator has stopped it (`Calls.stop`), or `Config` has; nothing was sent. @category reasons @since 0.1.0 */
+export class Stopped extends Schema.TaggedClass<Stopped>("@breakwater/core/RetryableReason/Stopped")("Stopped", {
+  /** Whose decision it is, in their own words. */
+  by: Schema.String
+}) {
+  get message(): string {
+    return `stopped by ${this.by}`
+  }
+}
+
 const AttemptReason = Schema.Union([RateLimited, Unavailable, Timeout, TransportFailed, Locked])
 
 /** The retry budget is spent. Carries the reason of the last attempt. @category reasons @since 0.1.0 */
@@ -162,6 +172,7 @@ export type RetryableReason =
   | RetriesSpent
   | DeadlineExceeded
   | CredentialUnavailable
+  | Stopped
 
 /** The reasons that an attempt on the wire can end with; the others are refusals of ours. @category reasons @since 0.1.0 */
 export type AttemptReason = typeof AttemptReason.Type
@@ -177,7 +188,8 @@ export const RetryableReason = Schema.Union([
   Overloaded,
   RetriesSpent,
   DeadlineExceeded,
-  CredentialUnavailable
+  CredentialUnavailable,
+  Stopped
 ])
 
 /** True for what `RetriesSpent` may carry. @category guards @since 0.1.0 */

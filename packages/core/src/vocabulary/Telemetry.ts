@@ -91,7 +91,8 @@ export const denials = [
   "key",
   "circuit",
   "budget",
-  "credential"
+  "credential",
+  "stopped"
 ] as const
 
 /** @category models @since 0.1.0 */
@@ -108,6 +109,12 @@ export const hedged = ["sent", "won"] as const
 
 /** @category models @since 0.1.0 */
 export type Hedged = (typeof hedged)[number]
+
+/** What a change of a policy while it runs came to. @category constants @since 0.1.0 */
+export const reloaded = ["changed", "unchanged", "rejected"] as const
+
+/** @category models @since 0.1.0 */
+export type PolicyReload = (typeof reloaded)[number]
 
 /** Events of the span of a call. Each kind of wait has one of its own. @category constants @since 0.1.0 */
 export const event = {
@@ -210,6 +217,9 @@ export const transitions = counter(
   "{transition}",
   "How often a circuit came into a state"
 )
+
+/** Policies that were changed while they ran, or were to be, by what came of it. @category metrics @since 0.1.0 */
+export const policyReloads = counter("breakwater.policy.reloads", "{reload}", "Policies read again or set by hand")
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
 export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")

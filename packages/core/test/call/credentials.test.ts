@@ -610,14 +610,18 @@ describe("Client.layerConfig", () => {
     ["a silence timeout that is no duration", { ACME_SILENCE_TIMEOUT: "soon" }, /ACME_SILENCE_TIMEOUT/u],
     ["a connect timeout that is no duration", { ACME_CONNECT_TIMEOUT: "soon" }, /ACME_CONNECT_TIMEOUT/u],
     ["attempts that are no number", { ACME_ATTEMPTS: "many" }, /ACME_ATTEMPTS/u],
-    ["no attempts", { ACME_ATTEMPTS: "0" }, /^policy of acme: attempts must be a whole number from 1 to 20, got 0$/u],
-    ["a deadline of zero", { ACME_DEADLINE: "0 seconds" }, /^policy of acme: deadline must be longer than zero$/u],
+    [
+      "no attempts",
+      { ACME_ATTEMPTS: "0" },
+      /^policy of acme: ACME_ATTEMPTS must be a whole number from 1 to 20, got 0$/u
+    ],
+    ["a deadline of zero", { ACME_DEADLINE: "0 seconds" }, /^policy of acme: ACME_DEADLINE must be longer than zero$/u],
     [
       "an attempt longer than the deadline",
       { ACME_DEADLINE: "3 seconds", ACME_ATTEMPT_TIMEOUT: "4 seconds" },
-      /^policy of acme: attemptTimeout \(4s\) must not be longer than deadline \(3s\)$/u
+      /^policy of acme: ACME_ATTEMPT_TIMEOUT \(4s\) must not be longer than deadline \(3s\)$/u
     ],
-    ["no concurrency", { ACME_CONCURRENCY: "0" }, /^policy of acme: bulkhead.concurrency must be a whole number/u],
+    ["no concurrency", { ACME_CONCURRENCY: "0" }, /^policy of acme: ACME_CONCURRENCY must be a whole number/u],
     ["a user agent that is none", { USER_AGENT: "a/b/c" }, /userAgent must be like/u]
   ]
 

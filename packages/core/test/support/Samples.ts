@@ -18,7 +18,8 @@ export const refusals: ReadonlyArray<Retryable.RetryableReason> = [
   new Retryable.Overloaded({ problem: "queue full", concurrency: 64 }),
   new Retryable.RetriesSpent({ last: new Retryable.TransportFailed({ code: "ECONNRESET" }) }),
   new Retryable.DeadlineExceeded({ deadline: Duration.seconds(10) }),
-  new Retryable.CredentialUnavailable({ detail: "the token endpoint is down" })
+  new Retryable.CredentialUnavailable({ detail: "the token endpoint is down" }),
+  new Retryable.Stopped({ by: "ana, incident 42" })
 ]
 
 export const retryableReasons: ReadonlyArray<Retryable.RetryableReason> = [...attemptReasons, ...refusals]

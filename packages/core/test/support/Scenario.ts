@@ -5,6 +5,7 @@
 import { Clock, Duration, Effect, type Exit, Fiber, Logger, Metric, Random, References, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Connections } from "@breakwater/core/Connections"
+import { StandingStops, Stops } from "@breakwater/core/Stops"
 import type { ProviderError } from "@breakwater/core/ProviderError"
 import { isProviderError } from "@breakwater/core/ProviderError"
 
@@ -44,6 +45,7 @@ export const inScenario = <A, E, R>(
   Effect.scoped(effect).pipe(
     Effect.provideService(Random.Random, half),
     Effect.provideService(Connections, new Set()),
+    Effect.provideService(Stops, new StandingStops()),
     Effect.provideService(Metric.MetricRegistry, new Map()),
     Effect.provideService(References.CurrentLoggers, new Set([book.logger]))
   )

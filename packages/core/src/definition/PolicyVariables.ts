@@ -1,0 +1,93 @@
+/**
+ * A policy from `Config`: one variable for each field that holds one value, `STRIPE_BREAKER_OPEN_FOR` for `breaker.openFor`. `docs/policies.md` has the table. @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Record from "effect/Record"
+import type { CallPolicy } from "./CallPolicy.ts"
+import { CallPolicyError } from "./CallPolicy.ts"
+import type { Kind } from "./PolicyFields.ts"
+import * as PolicyFields from "./PolicyFields.ts"
+
+/** What `Config` says of a layer: it may change while the layer runs. @category models @since 0.1.0 */
+export interface Configured {
+  readonly policy: CallPolicy
+  /** The variable that gave each field. */
+  readonly variables: ReadonlyMap<string, string>
+  /** `<PROVIDER>_STOPPED`: no call is made. */
+  readonly stopped: boolean
+}
+
+/** Where nothing comes from `Config`. @category constants @since 0.1.0 */
+export const none: Configured = { policy: {}, variables: new Map(), stopped: false }
+
+/** How the variables of a provider begin: its name in capitals, `TWO_WORDS` for `two-words`. @category accessors @since 0.1.0 */
+export const prefixOf = (provider: string): string => provider.toUpperCase().replaceAll("-", "_")
+
+/** `breaker.openFor` to `BREAKER_OPEN_FOR`. What belongs to the bulkhead, and to a class, is said without that word. @category accessors @since 0.1.0 */
+export const variableOf = (field: string): string =>
+  field
+    .replace(/^(?:bulkhead|classes)\./u, "")
+    .replaceAll(".", "_")
+    .replaceAll(/(?<=[a-z])(?=[A-Z])/gu, "_")
+    .toUpperCase()
+
+/** Parts of a policy that do nothing unless they are asked for: `true` asks for them with their defaults. @category constants @since 0.1.0 */
+export const asked = ["throttle", "hedge", "bulkhead.adaptive"] as const
+
+const words = (text: string): ReadonlyArray<string> =>
+  text
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "")
+
+const readers: { readonly [K in Kind]: (variable: string) => Config.Config<unknown> } = {
+  time: (variable) => Config.Duration(variable),
+  count: (variable) => Config.Int(variable),
+  number: (variable) => Config.Finite(variable),
+  flag: (variable) => Config.Boolean(variable),
+  list: (variable) => Config.map(Config.String(variable), words)
+}
+
+type Tree = { [name: string]: unknown }
+
+/** Puts a value at its place in a policy that is being written. */
+const put = (tree: Tree, [name = "", ...rest]: ReadonlyArray<string>, value: unknown): void => {
+  if (rest.length === 0) tree[name] ??= value
+  else put((tree[name] ??= {}) as Tree, rest, value)
+}
+
+const written = (values: ReadonlyMap<string, unknown>): CallPolicy => {
+  const tree: Tree = {}
+  for (const [field, value] of values) put(tree, field.split("."), value)
+  return tree
+}
+
+/** What the variables of a provider say. A value that cannot be read is named by its variable. @category constructors @since 0.1.0 */
+export const read = (provider: string): Config.Config<Configured> => {
+  const prefix = prefixOf(provider)
+  const named = (field: string) => `${prefix}_${variableOf(field)}`
+  const values = Object.fromEntries(
+    PolicyFields.all.map(({ kind, name }) => [name, Config.option(readers[kind](named(name)))])
+  )
+  const wanted = Object.fromEntries(asked.map((part) => [part, Config.option(Config.Boolean(named(part)))]))
+  const stopped = Config.withDefault(Config.Boolean(`${prefix}_STOPPED`), false)
+  return Config.map(Config.all({ values: Config.all(values), wanted: Config.all(wanted), stopped }), (found) => {
+    const given = new Map(Object.entries(Record.getSomes(found.values)))
+    const parts = Object.entries(Record.getSomes(found.wanted)).flatMap(([part, isWanted]) =>
+      isWanted ? [[part, {}] as const] : []
+    )
+    return {
+      policy: written(new Map([...given, ...parts])),
+      variables: new Map([...given.keys()].map((field) => [field, named(field)])),
+      stopped: found.stopped
+    }
+  })
+}
+
+/** The error, with the variable in place of the field where that is where its value comes from. @category errors @since 0.1.0 */
+export const blamed = (error: CallPolicyError, configured: Configured): CallPolicyError => {
+  const variable = configured.variables.get(error.field)
+  return variable === undefined
+    ? error
+    : new CallPolicyError({ owner: error.owner, field: error.field, rule: error.rule, variable })
+}
