@@ -85,13 +85,19 @@ describe("Serve.make", () => {
     Effect.gen(function* () {
       const wallet = yield* Wallet.make()
       const { port, url } = yield* Serve.make(wallet, {
-        plan: FaultPlan.script([Fault.latency("30 millis"), Fault.hugeBody()])
+        plan: FaultPlan.script([Fault.latency("1 minute"), Fault.hugeBody()])
       })
-      for (const _ of [1, 2])
-        yield* Effect.exit(Effect.timeout(post(url, { signal: AbortSignal.timeout(5) }), "1 second"))
+      for (const exchange of [1, 2]) {
+        const client = new AbortController()
+        const left = yield* Effect.forkChild(Effect.exit(post(url, { signal: client.signal })), {
+          startImmediately: true
+        })
+        while (wallet.ledger.exchanges.length < exchange) yield* Effect.sleep("1 millis")
+        client.abort()
+        yield* Fiber.join(left)
+      }
       const half = "POST /deposits HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"
       yield* Effect.timeoutOption(raw(port, half), "20 millis")
-      yield* Effect.sleep("50 millis")
 
       assert.deepStrictEqual(yield* post(url), [200, '{"id":"d3","amount":5}'])
     })
