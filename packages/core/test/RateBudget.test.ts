@@ -780,3 +780,254 @@ describe("RateBudget.replace", () => {
     )
   })
 })
+
+describe("RateBudget.noteConcurrency", () => {
+  const usage = (used: number, limit: number | null) => ({
+    limitName: "concurrency",
+    partition: null,
+    limit,
+    used,
+    windowMillis: null
+  })
+
+  it("tells when the share of what the provider takes at once is used, on both sides of the boundary", () => {
+    const budget = limited()
+
+    assert.isUndefined(budget.noteConcurrency(7, 10, start))
+    assert.deepStrictEqual(budget.noteConcurrency(8, 10, start), usage(8, 10))
+  })
+
+  it("tells once a minute", () => {
+    const budget = limited()
+    const told = [0, 59_999, 60_000].map((millis) => budget.noteConcurrency(9, 10, start + millis) !== undefined)
+
+    assert.deepStrictEqual(told, [true, false, true])
+  })
+
+  it("tells nothing where the provider does not say how many it takes, and shows what it said last", () => {
+    const budget = limited()
+    const before = budget.snapshot(start).usage
+    const told = budget.noteConcurrency(1000, undefined, start)
+    const unbounded = budget.snapshot(start).usage
+    budget.noteConcurrency(3, 10, start)
+
+    assert.deepStrictEqual([before, told, unbounded], [[], undefined, [usage(1000, null)]])
+    assert.deepStrictEqual(budget.snapshot(start).usage, [usage(3, 10)])
+  })
+
+  it("holds nobody back", () => {
+    const budget = limited()
+    budget.noteConcurrency(10, 10, start)
+
+    assert.strictEqual(wait(budget, start), 0)
+  })
+})
+
+describe("RateBudget of limits that operations share by name", () => {
+  const of = (operation: string, name = "core") => ({ operation, name, scope: "operation" }) as const
+  const perOperation = () => limited(undefined, { perOperation: true })
+
+  it("takes a limit without a name for the operation's own", () => {
+    const budget = perOperation()
+    learn(budget, { remaining: 0, resetMillis: 9000 }, start, of("repos.get", ""))
+    learn(budget, { remaining: 5, resetMillis: 9000 }, start, of("issues.get", ""))
+
+    assert.deepStrictEqual([wait(budget, start, of("repos.get")), wait(budget, start, of("issues.get"))], [9000, 0])
+  })
+
+  it("takes what an answer tells of the connection for everybody's", () => {
+    const budget = perOperation()
+    learn(budget, { remaining: 0, resetMillis: 9000 }, start, { operation: "repos.get", name: "core" })
+
+    assert.strictEqual(wait(budget, start, of("never.called")), 9000)
+  })
+
+  it("counts what one operation sends for all that share it", () => {
+    const budget = perOperation()
+    for (const operation of ["repos.get", "issues.get"])
+      learn(budget, { remaining: 3, resetMillis: 9000 }, start, of(operation))
+
+    const sent = ["repos.get", "issues.get", "repos.get", "issues.get"].map((name) => send(budget, start, of(name)))
+
+    assert.deepStrictEqual(sent, [true, true, true, false])
+  })
+
+  it("moves what is held with an operation whose answers name another limit", () => {
+    const budget = perOperation()
+    const told = { remaining: 5, resetMillis: 9000 }
+    learn(budget, told, start, of("repos.get"))
+    learn(budget, told, start, of("issues.get"))
+    learn(budget, told, start, of("search.code", "search"))
+    const held = caller(budget, start, { ...of("repos.get"), cost: 2 })
+    budget.take(held, start)
+    /** The most that a call may cost and leave now. */
+    const most = (operation: string) => [5, 4, 3, 2].find((cost) => wait(budget, start, { operation, cost }) === 0)
+    const shares = () => ["repos.get", "issues.get", "search.code"].map(most)
+
+    assert.deepStrictEqual(shares(), [3, 3, 5])
+    learn(budget, told, start, of("repos.get", "search"))
+    assert.deepStrictEqual(shares(), [3, 5, 3])
+    learn(budget, told, start, of("repos.get", "search"))
+    assert.deepStrictEqual(shares(), [3, 5, 3])
+    budget.refund(held, start)
+    assert.deepStrictEqual(shares(), [5, 5, 5])
+  })
+
+  it("remembers 64 names: what is called otherwise is the operation's own", () => {
+    const budget = perOperation()
+    for (let n = 1; n <= 65; n++) learn(budget, { remaining: 5, resetMillis: 9000 }, start, of(`a.${n}`, `name ${n}`))
+    for (const n of [64, 65]) learn(budget, { remaining: 0, resetMillis: 9000 }, start, of(`b.${n}`, `name ${n}`))
+
+    assert.deepStrictEqual(
+      ["a.64", "a.65", "b.64", "b.65"].map((operation) => wait(budget, start, of(operation))),
+      [9000, 0, 9000, 9000]
+    )
+    learn(budget, { remaining: 0, resetMillis: 9000 }, start, of("c", "name 1"))
+    assert.strictEqual(wait(budget, start, of("a.1")), 9000)
+  })
+})
+
+describe("RateBudget of many operations", () => {
+  it("remembers the ways of 1,024: what is an operation's own is forgotten beyond", () => {
+    const budget = limited(undefined, { perOperation: true })
+    for (let n = 1; n <= 1025; n++)
+      learn(budget, { remaining: 0, resetMillis: 9000 }, start, { operation: `a.${n}`, scope: "operation" })
+
+    assert.deepStrictEqual(
+      [1, 1024, 1025].map((n) => wait(budget, start, { operation: `a.${n}` })),
+      [9000, 9000, 0]
+    )
+  })
+})
+
+describe("RateBudget.block where nothing is an operation's own", () => {
+  it("is for all of the connection", () => {
+    const budget = limited(steady)
+    budget.block(caller(budget, start).route, "operation", 500, start)
+
+    assert.strictEqual(wait(budget, start, { operation: "orders.find" }), 500)
+  })
+
+  it("is for all of the connection too when an operation has limits of its own and the wait is not one of them", () => {
+    const budget = limited(undefined, { perOperation: true })
+    block(budget, 500, start)
+
+    assert.strictEqual(wait(budget, start, { operation: "orders.find" }), 500)
+  })
+})
+
+describe("RateBudget of partitions that come and go", () => {
+  const channels = (limit = 1, partitions = 100) =>
+    budgetOf([policy({ limit, windowMillis: 1000, burst: limit }, { name: "channel", perPartition: true })], {
+      partitions
+    })
+  const remembered = (budget: RateBudget, now: number) => budget.snapshot(now).partitions
+
+  it("forgets the one that was not used for longest first, whichever was used again", () => {
+    for (const again of ["a", "b", "c"]) {
+      const budget = channels(2)
+      for (const [index, partition] of ["a", "b", "c"].entries()) send(budget, start + index, { partition })
+      send(budget, start + 400, { partition: again })
+      const rested = remembered(budget, start + 600)
+      send(budget, start + 601, { partition: "d" })
+
+      // The one that was used again has its tokens back at 1000 or a little later, the new one at 1101.
+      assert.deepStrictEqual(
+        [rested, ...[999, 1003, 1101].map((millis) => remembered(budget, start + millis))],
+        [1, 2, 1, 0]
+      )
+      assert.isTrue(send(budget, start + 1200, { partition: again }))
+      assert.strictEqual(remembered(budget, start + 1200), 1)
+    }
+  })
+
+  it("forgets nothing that was used since one that it may not forget", () => {
+    const budget = channels()
+    const held = caller(budget, start, { partition: "a" })
+    budget.take(held, start)
+    send(budget, start, { partition: "b" })
+
+    assert.strictEqual(remembered(budget, start + 5000), 2)
+    budget.refund(held, start + 5000)
+    assert.strictEqual(remembered(budget, start + 5000), 0)
+  })
+
+  it("names the key whose limit is about to be used up, in what it tells and not in what it shows", () => {
+    const budget = channels(10)
+    const usages = Array.from({ length: 8 }, () => {
+      const holder = caller(budget, start, { partition: "a" })
+      budget.take(holder, start)
+      return budget.spend(holder, start)
+    })
+
+    assert.deepStrictEqual(usages.at(-1), {
+      limitName: "channel",
+      partition: "a",
+      limit: 10,
+      used: 8,
+      windowMillis: 1000
+    })
+    assert.deepStrictEqual(budget.snapshot(start).usage, [])
+  })
+
+  it("takes the limits of keys from other policies of the same name, unless they do not count by key", () => {
+    const budget = channels(1)
+    send(budget, start)
+    send(budget, start, { partition: "a" })
+    budget.replace([policy({ limit: 2, windowMillis: 1000, burst: 2 }, { name: "channel", perPartition: true })], start)
+    const same = [undefined, undefined, "a", "a"].map((partition) =>
+      send(budget, start, partition === undefined ? {} : { partition })
+    )
+    budget.replace([policy({ limit: 1, windowMillis: 1000, burst: 1 }, { name: "channel" })], start)
+
+    assert.deepStrictEqual(same, [true, false, true, false])
+    assert.isTrue(send(budget, start, { partition: "a" }))
+    assert.isFalse(send(budget, start, { partition: "b" }))
+  })
+})
+
+describe("RateBudget.snapshot", () => {
+  it("shows the wait by the policies for all operations, and the least that is left by any", () => {
+    const budget = budgetOf([
+      policy(steady, { name: "all" }),
+      policy(
+        { limit: 1, windowMillis: 60_000, burst: 1 },
+        { name: "search", match: { operations: ["orders.search"] } }
+      ),
+      policy({ limit: 1, windowMillis: 60_000, burst: 1 }, { name: "key", perPartition: true })
+    ])
+    send(budget, start, { operation: "orders.search" })
+    learn(budget, { remaining: 7, resetMillis: 9000 }, start, { operation: "orders.search", name: "search" })
+    learn(budget, { remaining: 4, resetMillis: 9000, limit: 10 }, start, { name: "all" })
+    learn(budget, { remaining: 9, resetMillis: 9000 }, start, { name: "other" })
+
+    assert.deepStrictEqual(budget.snapshot(start), {
+      remaining: 4,
+      waitMillis: 100,
+      waiting: 0,
+      usage: [
+        { limitName: "all", partition: null, limit: 10, used: 1, windowMillis: 1000 },
+        { limitName: "all", partition: null, limit: 10, used: 6, windowMillis: null },
+        { limitName: "search", partition: null, limit: 1, used: 1, windowMillis: 60_000 }
+      ],
+      partitions: 0
+    })
+  })
+
+  it("shows limits that are operations' own, and those that they share", () => {
+    const budget = limited(undefined, { perOperation: true })
+    const told = { remaining: 6, resetMillis: 9000, limit: 10 }
+    learn(budget, told, start, { operation: "repos.get", scope: "operation", name: "core" })
+    learn(budget, { ...told, remaining: 3 }, start, { operation: "search.code", scope: "operation" })
+
+    const { remaining, usage } = budget.snapshot(start)
+    assert.strictEqual(remaining, 3)
+    assert.deepStrictEqual(
+      usage.map(({ limitName, used }) => [limitName, used]),
+      [
+        ["core", 4],
+        ["", 7]
+      ]
+    )
+  })
+})
