@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Place, RateBudget, TokenHolder } from "@breakwater/core/RateBudget"
+import { nowhere } from "@breakwater/core/RateBudget"
 import type { WindowLimit } from "@breakwater/core/RatePlan"
 import type { Caller } from "./support/Budgets.ts"
 import { block, budgetOf, caller, departures, learn, limited, policy, send, wait } from "./support/Budgets.ts"
@@ -1028,6 +1029,210 @@ describe("RateBudget.snapshot", () => {
         ["core", 4],
         ["", 7]
       ]
+    )
+  })
+})
+
+describe("RateBudget of ways", () => {
+  it("makes no new one for an operation that it knows, and but one where nothing is declared", () => {
+    const known = limited(steady)
+    const open = limited()
+    const route = (budget: RateBudget, operation: string) => caller(budget, start, { operation }).route
+
+    assert.strictEqual(route(known, "orders.get"), route(known, "orders.get"))
+    assert.strictEqual(route(open, "orders.get"), route(open, "orders.find"))
+  })
+
+  it("holds back nobody who goes nowhere", () => {
+    const budget = limited()
+    block(budget, 500, start)
+    const holder: TokenHolder = { cost: 1, rank: 0, route: nowhere, tokens: 0 }
+
+    assert.isTrue(budget.take(holder, start))
+    assert.isUndefined(budget.spend(holder, start))
+  })
+})
+
+describe("RateBudget.spend of nothing", () => {
+  it("counts nothing: what a quiet time has earned stays earned", () => {
+    const budget = limited(steady)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    budget.spend(held, start)
+    budget.spend(held, start + 60_000)
+
+    assert.strictEqual(wait(budget, start + 60_000, { cost: 3 }), 0)
+  })
+})
+
+describe("RateBudget.expected of each class", () => {
+  it("counts those in line of the same class and of those before it, and of no other", () => {
+    const budget = limited(steady)
+    send(budget, start)
+    const classes = ["interactive", "webhook", "import"] as const
+    for (const [index, traffic] of classes.entries())
+      budget.join(caller(budget, start, { traffic, cost: 2 ** index }), start)
+
+    // One is owed; 1, 2 and 4 are awaited.
+    assert.deepStrictEqual(
+      classes.map((traffic) => wait(budget, start, { traffic })),
+      [200, 400, 800]
+    )
+  })
+
+  it("is not first in line who has its tokens at once", () => {
+    const budget = limited(steady)
+    const place = budget.join(caller(budget, start), start)
+
+    assert.deepStrictEqual([place?.granted, place?.isFirst], [true, false])
+  })
+})
+
+describe("RateBudget.learn of many limits", () => {
+  const told = { remaining: 400, resetMillis: 1000, limit: 1000 }
+  const shown = (budget: RateBudget, now: number) =>
+    budget.snapshot(now).usage.map(({ limitName, used }) => `${limitName}: ${used}`)
+
+  it("keeps sixteen whose window goes on, and takes further ones for the last", () => {
+    const budget = limited()
+    for (let n = 1; n <= 40; n++) learn(budget, { ...told, remaining: 1000 - n }, start, { name: `w${n}` })
+
+    const wanted = Array.from({ length: 15 }, (_, index) => `w${index + 1}: ${index + 1}`)
+    assert.deepStrictEqual(shown(budget, start), [...wanted, "w16: 40"])
+    assert.deepStrictEqual(shown(budget, start + 1000), [])
+  })
+
+  it("puts new ones in the place of those whose window is over, and keeps sixteen still", () => {
+    const budget = limited()
+    for (let n = 1; n <= 16; n++) learn(budget, told, start, { name: `old ${n}` })
+    for (let n = 1; n <= 20; n++) learn(budget, told, start + 1000, { name: `new ${n}` })
+
+    assert.deepStrictEqual(
+      shown(budget, start + 1000),
+      Array.from({ length: 16 }, (_, index) => `new ${index + 1}: 600`)
+    )
+  })
+
+  it("remembers that it told of one whose window is over, while there is room", () => {
+    const budget = limited()
+    const rings = (name: string, now: number) => learn(budget, { ...told, remaining: 10 }, now, { name }) !== undefined
+
+    assert.deepStrictEqual(
+      [rings("a", start), rings("b", start + 1000), rings("a", start + 1000), rings("a", start + 60_000)],
+      [true, true, false, true]
+    )
+  })
+
+  it("tells nothing of an answer that it does not learn from, nor of a limit of nothing", () => {
+    const budget = limited()
+    learn(budget, { ...told, remaining: 500 }, start)
+
+    assert.isUndefined(learn(budget, { ...told, remaining: 600 }, start))
+    assert.isUndefined(learn(limited(), { remaining: 0, resetMillis: 1000, limit: 0 }, start))
+  })
+
+  it("is everybody's where nothing is an operation's own, and never mistaken for a name of ours", () => {
+    const plain = limited()
+    learn(plain, { ...told, remaining: 0 }, start, { scope: "operation", name: "core" })
+    const own = limited(undefined, { perOperation: true })
+    learn(own, { ...told, remaining: 0 }, start, { scope: "operation", name: "provider", operation: "orders.get" })
+
+    assert.deepStrictEqual(
+      [plain, own].map((budget) => wait(budget, start, { operation: "orders.find" })),
+      [1000, 0]
+    )
+    assert.strictEqual(wait(own, start, { operation: "orders.get" }), 1000)
+  })
+
+  it("leaves to interactive calls a tenth of the most that was left in a window, where the limit is not told", () => {
+    const imports = (budget: RateBudget, now: number) => {
+      let sent = 0
+      while (send(budget, now, { traffic: "import" })) sent++
+      return sent
+    }
+    const [within, anew] = [limited(), limited()]
+    for (const budget of [within, anew]) learn(budget, { remaining: 100, resetMillis: 1000 }, start)
+    learn(within, { remaining: 12, resetMillis: 1000 }, start)
+    learn(anew, { remaining: 12, resetMillis: 1000 }, start + 1000)
+
+    assert.deepStrictEqual([imports(within, start), imports(anew, start + 1000)], [2, 10])
+  })
+})
+
+describe("RateBudget.replace of windows", () => {
+  it("keeps what was counted in a window of the same length, wherever it stands, and opens new ones", () => {
+    const short: WindowLimit = { limit: 10, windowMillis: 1000, burst: 10 }
+    const long: WindowLimit = { limit: 4, windowMillis: 60_000, burst: 4 }
+    const budget = budgetOf([policy([short, long])])
+    for (let n = 0; n < 4; n++) send(budget, start)
+    const before = wait(budget, start)
+    budget.replace([policy([long, { limit: 2, windowMillis: 500, burst: 2 }, short])], start)
+
+    assert.deepStrictEqual([before, wait(budget, start)], [15_000, 15_000])
+    assert.deepStrictEqual(
+      budget.snapshot(start).usage.map(({ limit, used }) => [limit, used]),
+      [
+        [4, 4],
+        [2, 0],
+        [10, 4]
+      ]
+    )
+  })
+})
+
+describe("RateBudget of keys at rest", () => {
+  const keyed = (windows: WindowLimit | ReadonlyArray<WindowLimit>, partitions = 100) =>
+    budgetOf([policy(windows, { name: "channel", perPartition: true })], { partitions })
+  const remembered = (budget: RateBudget, ...times: ReadonlyArray<number>) =>
+    times.map((millis) => budget.snapshot(start + millis).partitions)
+
+  it("remembers nothing of calls without a key", () => {
+    const budget = keyed(steady)
+    send(budget, start)
+
+    assert.deepStrictEqual(remembered(budget, 0), [0])
+  })
+
+  it("remembers a key until the heaviest call would find its tokens", () => {
+    const budget = keyed(steady)
+    send(budget, start, { partition: "a" })
+
+    assert.deepStrictEqual(remembered(budget, 100, 999, 1000), [1, 1, 0])
+  })
+
+  it("remembers a key until all of its windows are at rest", () => {
+    const budget = keyed([
+      { limit: 1, windowMillis: 1000, burst: 1 },
+      { limit: 1, windowMillis: 5000, burst: 1 }
+    ])
+    send(budget, start, { partition: "a" })
+
+    assert.deepStrictEqual(remembered(budget, 1000, 4999, 5000), [1, 1, 0])
+  })
+
+  it("remembers a key of which an answer told, until that window is over", () => {
+    const budget = keyed({ limit: 1, windowMillis: 1000, burst: 1 })
+    learn(budget, { remaining: 0, resetMillis: 5000 }, start, { partition: "a", name: "channel" })
+
+    assert.deepStrictEqual(remembered(budget, 0, 4999, 5000), [1, 1, 0])
+  })
+
+  it("remembers a key that somebody waits for, though it is full", () => {
+    const budget = keyed({ limit: 1, windowMillis: 1000, burst: 1 })
+    send(budget, start, { partition: "a" })
+    const place = budget.join(caller(budget, start, { partition: "a" }), start)
+    const waiting = remembered(budget, 60_000)
+    if (place !== undefined) budget.leave(place, start)
+
+    assert.deepStrictEqual([waiting, remembered(budget, 60_000)], [[1], [0]])
+  })
+
+  it("gives a key that it knows its own tokens when there is no room for others", () => {
+    const budget = keyed({ limit: 2, windowMillis: 1000, burst: 2 }, 1)
+
+    assert.deepStrictEqual(
+      ["a", "b", "b", "a", "a"].map((partition) => send(budget, start, { partition })),
+      [true, true, true, true, false]
     )
   })
 })
