@@ -174,6 +174,53 @@ interface Caller extends SlotHolder {
   leave: (() => void) | undefined
 }
 
+describe("Bulkhead with a limit that moves", () => {
+  const moving = () => {
+    const limit = { value: 1 }
+    const bulkhead = new Bulkhead({ concurrency: 8, queue: 2, limit })
+    const first = holder()
+    bulkhead.tryAcquire(first)
+    return { bulkhead, first, limit }
+  }
+
+  it("lets as many run as the limit says at that moment", () => {
+    const { bulkhead, limit } = moving()
+    const before = bulkhead.tryAcquire(holder())
+    limit.value = 3
+    const after = [0, 1, 2].map(() => bulkhead.tryAcquire(holder()))
+
+    assert.isFalse(before)
+    assert.deepStrictEqual(after, [true, true, false])
+    assert.strictEqual(bulkhead.concurrency, 3)
+  })
+
+  it("gives what has grown to those who wait, and to nobody before them", () => {
+    const { bulkhead, limit } = moving()
+    const [waiter, next, late] = [holder(), holder(), holder()]
+    bulkhead.join(waiter, () => undefined)
+    bulkhead.join(next, () => undefined)
+    limit.value = 2
+
+    assert.isFalse(bulkhead.tryAcquire(late))
+    bulkhead.grant()
+    assert.deepStrictEqual([waiter.slot, next.slot, late.slot], [true, false, false])
+  })
+
+  it("gives no slot that comes back while more run than the limit says", () => {
+    const { bulkhead, first, limit } = moving()
+    limit.value = 2
+    bulkhead.tryAcquire(holder())
+    const waiter = holder()
+    bulkhead.join(waiter, () => undefined)
+    limit.value = 1
+
+    bulkhead.release(first)
+
+    assert.deepStrictEqual(counts(bulkhead), { inFlight: 1, waiting: 1 })
+    assert.isFalse(waiter.slot)
+  })
+})
+
 describe("Bulkhead as a state machine", () => {
   it.prop(
     "never runs more than it may, serves in order, and loses neither slot nor caller",

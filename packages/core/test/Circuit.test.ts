@@ -1095,3 +1095,154 @@ describe("Circuit as a state machine", () => {
     { arbitrary: { runs: 500, seed: "probes" } }
   )
 })
+
+describe("Circuit with more under way than it watches", () => {
+  const watching = () =>
+    new Circuit({
+      ...options,
+      consecutiveFailures: 5000,
+      failureRate: 1,
+      minimumCalls: 5000,
+      window: 5000,
+      slowAfterMillis: 50
+    })
+  const admit = (circuit: Circuit, count: number, now: number): ReadonlyArray<number> =>
+    Array.from({ length: count }, () => circuit.admit(now))
+  const ignore = (circuit: Circuit, tickets: ReadonlyArray<number>, now: number) => {
+    for (const ticket of tickets) circuit.settle(ticket, "ignored", now, middle)
+  }
+  const slow = (circuit: Circuit, now: number): number => {
+    circuit.notice(now, middle)
+    return circuit.snapshot(now).slow
+  }
+
+  it("takes the end of one that was slow before for nobody else's", () => {
+    const circuit = watching()
+    const hanging = admit(circuit, 1, 0)
+    assert.strictEqual(slow(circuit, 51), 1)
+    admit(circuit, 1024, 60)
+
+    ignore(circuit, hanging, 61)
+
+    assert.strictEqual(slow(circuit, 111), 1025)
+  })
+
+  it("takes the end of one that it does not watch for nobody else's", () => {
+    const circuit = watching()
+    const [unwatched = 0] = admit(circuit, 1025, 0).slice(-1)
+
+    ignore(circuit, [unwatched], 10)
+
+    assert.strictEqual(slow(circuit, 51), 1024)
+  })
+
+  it("knows one that it watches after some that it did not, and counts it once", () => {
+    const circuit = watching()
+    admit(circuit, 1, 0)
+    const others = admit(circuit, 1073, 40)
+    assert.strictEqual(slow(circuit, 51), 1)
+    ignore(circuit, others.slice(0, 99), 55)
+    slow(circuit, 55)
+    const late = circuit.admit(55)
+    ignore(circuit, others.slice(99), 55)
+    const noticed = slow(circuit, 106)
+
+    circuit.settle(late, "success", 120, middle, { startedAt: 55 })
+
+    assert.deepStrictEqual([noticed, slow(circuit, 120), circuit.snapshot(120).calls], [2, 2, 2])
+  })
+})
+
+describe("Circuit that learns late that a slow call failed", () => {
+  const timing = (overrides: Partial<CircuitOptions>) =>
+    new Circuit({ ...options, consecutiveFailures: 100, failureRate: 1, slowAfterMillis: 50, ...overrides })
+
+  it("does not open for one that has left its window in the same moment, and does before", () => {
+    for (const [timeWindowMillis, age] of [
+      [undefined, 1000],
+      [1000, 939]
+    ] as const) {
+      const states = [age, age + 1].map((millis) => {
+        const circuit = timing({ timeWindowMillis, minimumCalls: 2, slowRate: 1 })
+        const tickets = [circuit.admit(0), circuit.admit(0)]
+        attempt(circuit, "success", 0)
+        circuit.notice(60, middle)
+        circuit.configure({ ...options, timeWindowMillis, slowAfterMillis: 50, minimumCalls: 2, failureRate: 0.3 }, 60)
+        for (const ticket of tickets) circuit.settle(ticket, "failure", 60 + millis, middle)
+        return circuit.state
+      })
+
+      assert.deepStrictEqual(states, ["open", "closed"])
+    }
+  })
+
+  it("takes the failure out of its window with the call", () => {
+    const circuit = timing({ window: 3, minimumCalls: 100 })
+    attempt(circuit, "success", 0)
+    const ticket = circuit.admit(0)
+    circuit.notice(60, middle)
+    circuit.settle(ticket, "failure", 70, middle, { startedAt: 0 })
+    const counted = circuit.snapshot(70)
+    attempts(circuit, ["success", "success", "success"], 70)
+
+    const { calls, failures, slow } = circuit.snapshot(70)
+    assert.deepStrictEqual([counted.calls, counted.failures, counted.slow], [2, 1, 1])
+    assert.deepStrictEqual([calls, failures, slow], [3, 0, 0])
+  })
+})
+
+describe("Circuit.configure from a time window", () => {
+  const timed = { ...options, consecutiveFailures: 100, minimumCalls: 100, slowAfterMillis: 50, timeWindowMillis: 1000 }
+  const counts = (circuit: Circuit, now: number) => {
+    const { calls, failures, slow } = circuit.snapshot(now)
+    return { calls, failures, slow }
+  }
+  /** Four calls of one tenth, long after the beginning: one failed, two were slow. */
+  const four = () => {
+    const circuit = new Circuit(timed)
+    for (const sample of ["failure", "success", "success", "success"] as const) {
+      const startedAt = sample === "failure" ? 9900 : circuit.snapshot(9990).calls < 3 ? 9990 : 9900
+      circuit.settle(circuit.admit(startedAt), sample, 9990, middle, { startedAt })
+    }
+    return circuit
+  }
+
+  it("keeps every call of it where there is room, as one that failed or was slow, and of its time", () => {
+    const circuit = four()
+    circuit.configure({ ...timed, timeWindowMillis: undefined, window: 10 }, 10_050)
+
+    assert.deepStrictEqual(counts(circuit, 10_050), { calls: 4, failures: 1, slow: 2 })
+    assert.deepStrictEqual(counts(circuit, 10_901), { calls: 0, failures: 0, slow: 0 })
+  })
+
+  it("takes those that failed or were slow for the latest of their tenth", () => {
+    const seen = [3, 2, 1].map((window) => {
+      const circuit = four()
+      circuit.configure({ ...timed, timeWindowMillis: undefined, window }, 10_050)
+      return counts(circuit, 10_050)
+    })
+
+    assert.deepStrictEqual(seen, [
+      { calls: 3, failures: 1, slow: 2 },
+      { calls: 2, failures: 1, slow: 2 },
+      { calls: 1, failures: 1, slow: 1 }
+    ])
+  })
+
+  it("keeps the calls in another time window for as long as they are young enough", () => {
+    const circuit = four()
+    attempt(circuit, "success", 10_190)
+    circuit.configure({ ...timed, timeWindowMillis: 2000 }, 10_190)
+
+    const seen = [10_190, 11_799, 11_800, 12_000].map((now) => counts(circuit, now).calls)
+
+    assert.deepStrictEqual(seen, [5, 5, 1, 0])
+  })
+
+  it("has nothing to keep of one that has seen nothing", () => {
+    const circuit = new Circuit(timed)
+    circuit.configure({ ...timed, timeWindowMillis: undefined }, 10_000)
+
+    assert.deepStrictEqual(counts(circuit, 10_000), { calls: 0, failures: 0, slow: 0 })
+  })
+})

@@ -143,6 +143,23 @@ describe("ConcurrencyLimit of latency", () => {
     assert.closeTo(limit.usualMillis, (slowly - (slowly - 49) * (2 / 601)) * 0.95, 1e-9)
   })
 
+  it("does not come down by a twentieth when answers take just half as long", () => {
+    const limit = make()
+    answers(limit, 1, 300)
+    answers(limit, 1, 100)
+
+    assert.strictEqual(limit.usualMillis, 200)
+  })
+
+  it("takes answers that came before they were asked for, by a clock that was set back, for quick ones", () => {
+    const limit = make()
+    answers(limit, 1, 100)
+    answers(limit, 1, -60_000)
+
+    assert.strictEqual(limit.usualMillis, 47.5)
+    assert.strictEqual(limit.value, 64)
+  })
+
   it("lets a limit that is not used stay as it is, and a slow answer moves it by a tenth of it at most", () => {
     const limit = make()
     answers(limit, 100, 100)

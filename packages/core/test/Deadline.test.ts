@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CurrentDeadline, withDeadline } from "@breakwater/core/Deadline"
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import { TestClock } from "effect/testing"
 
 const current = Effect.service(CurrentDeadline)
@@ -38,6 +38,16 @@ describe("Deadline.withDeadline", () => {
       const late = Effect.as(TestClock.adjust("1 hour"), "done")
 
       assert.strictEqual(yield* withDeadline(late, "1 second"), "done")
+    })
+  )
+
+  it.effect("is found by another copy of this package too", () =>
+    Effect.gen(function* () {
+      const theirs = Context.Reference<number | undefined>("@breakwater/core/Deadline/CurrentDeadline", {
+        defaultValue: () => undefined
+      })
+
+      assert.strictEqual(yield* withDeadline(Effect.service(theirs), "5 seconds"), 5000)
     })
   )
 

@@ -74,6 +74,16 @@ describe("HedgeDelay.millis", () => {
     assert.isUndefined(fed(times(60, 100)).millis(start + 10 * windowMillis))
   })
 
+  it("forgets a window when nobody asked for two, on both sides of the boundary", () => {
+    near(fed(times(60, 100)).millis(start + 2 * windowMillis - 1), 100)
+    assert.isUndefined(fed(times(60, 100)).millis(start + 2 * windowMillis))
+  })
+
+  it("knows durations of up to a quarter of an hour, and takes longer ones for that", () => {
+    near(fed(times(60, 900_000)).millis(start), 900_000)
+    assert.strictEqual(fed(times(60, 3_600_000)).millis(start), 2 ** (159 / 8))
+  })
+
   const millis = Schema.Int.check(Schema.isBetween({ minimum: 10, maximum: 600_000 }))
   it.prop("is right within a tenth", { samples: Schema.Array(millis).check(Schema.isMinLength(50)) }, ({ samples }) => {
     const sorted = samples.toSorted((a, b) => a - b)

@@ -3,7 +3,7 @@ import { IdempotencyMismatch, InvalidRequest } from "@breakwater/core/FatalReaso
 import type { Fingerprint, IdempotencyKey } from "@breakwater/core/Idempotency"
 import * as Idempotency from "@breakwater/core/Idempotency"
 import { Locked } from "@breakwater/core/RetryableReason"
-import { Effect, Schema } from "effect"
+import { Context, Effect, Schema } from "effect"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -203,6 +203,20 @@ describe("Idempotency.withKey", () => {
       assert.strictEqual(second, first)
       assert.notStrictEqual(later, first)
       assert.strictEqual(later?.key, "order/1")
+    })
+  )
+
+  it.effect("gives its key to another copy of this package too", () =>
+    Effect.gen(function* () {
+      const theirs = Context.Reference<Idempotency.KeyCell | undefined>("@breakwater/core/Idempotency/CurrentKey", {
+        defaultValue: () => undefined
+      })
+      const both = Effect.all([keyed, Effect.service(theirs)])
+
+      const [ours, found] = yield* both.pipe(Idempotency.withKey("order/1"))
+
+      assert.isDefined(ours)
+      assert.strictEqual(found, ours)
     })
   )
 

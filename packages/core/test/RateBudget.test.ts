@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Place, RateBudget, TokenHolder } from "@breakwater/core/RateBudget"
+import { nowhere } from "@breakwater/core/RateBudget"
 import type { WindowLimit } from "@breakwater/core/RatePlan"
 import type { Caller } from "./support/Budgets.ts"
 import { block, budgetOf, caller, departures, learn, limited, policy, send, wait } from "./support/Budgets.ts"
@@ -845,5 +846,460 @@ describe("RateBudget.configure", () => {
     assert.isTrue(send(budget, start, { partition: "c" }))
     assert.isFalse(send(budget, start, { partition: "d" }))
     assert.strictEqual(budget.snapshot(start).partitions, 2)
+  })
+})
+
+describe("RateBudget.noteConcurrency", () => {
+  const usage = (used: number, limit: number | null) => ({
+    limitName: "concurrency",
+    partition: null,
+    limit,
+    used,
+    windowMillis: null
+  })
+
+  it("tells when the share of what the provider takes at once is used, on both sides of the boundary", () => {
+    const budget = limited()
+
+    assert.isUndefined(budget.noteConcurrency(7, 10, start))
+    assert.deepStrictEqual(budget.noteConcurrency(8, 10, start), usage(8, 10))
+  })
+
+  it("tells once a minute", () => {
+    const budget = limited()
+    const told = [0, 59_999, 60_000].map((millis) => budget.noteConcurrency(9, 10, start + millis) !== undefined)
+
+    assert.deepStrictEqual(told, [true, false, true])
+  })
+
+  it("tells nothing where the provider does not say how many it takes, and shows what it said last", () => {
+    const budget = limited()
+    const before = budget.snapshot(start).usage
+    const told = budget.noteConcurrency(1000, undefined, start)
+    const unbounded = budget.snapshot(start).usage
+    budget.noteConcurrency(3, 10, start)
+
+    assert.deepStrictEqual([before, told, unbounded], [[], undefined, [usage(1000, null)]])
+    assert.deepStrictEqual(budget.snapshot(start).usage, [usage(3, 10)])
+  })
+
+  it("holds nobody back", () => {
+    const budget = limited()
+    budget.noteConcurrency(10, 10, start)
+
+    assert.strictEqual(wait(budget, start), 0)
+  })
+})
+
+describe("RateBudget of limits that operations share by name", () => {
+  const of = (operation: string, name = "core") => ({ operation, name, scope: "operation" }) as const
+  const perOperation = () => limited(undefined, { perOperation: true })
+
+  it("takes a limit without a name for the operation's own", () => {
+    const budget = perOperation()
+    learn(budget, { remaining: 0, resetMillis: 9000 }, start, of("repos.get", ""))
+    learn(budget, { remaining: 5, resetMillis: 9000 }, start, of("issues.get", ""))
+
+    assert.deepStrictEqual([wait(budget, start, of("repos.get")), wait(budget, start, of("issues.get"))], [9000, 0])
+  })
+
+  it("takes what an answer tells of the connection for everybody's", () => {
+    const budget = perOperation()
+    learn(budget, { remaining: 0, resetMillis: 9000 }, start, { operation: "repos.get", name: "core" })
+
+    assert.strictEqual(wait(budget, start, of("never.called")), 9000)
+  })
+
+  it("counts what one operation sends for all that share it", () => {
+    const budget = perOperation()
+    for (const operation of ["repos.get", "issues.get"])
+      learn(budget, { remaining: 3, resetMillis: 9000 }, start, of(operation))
+
+    const sent = ["repos.get", "issues.get", "repos.get", "issues.get"].map((name) => send(budget, start, of(name)))
+
+    assert.deepStrictEqual(sent, [true, true, true, false])
+  })
+
+  it("moves what is held with an operation whose answers name another limit", () => {
+    const budget = perOperation()
+    const told = { remaining: 5, resetMillis: 9000 }
+    learn(budget, told, start, of("repos.get"))
+    learn(budget, told, start, of("issues.get"))
+    learn(budget, told, start, of("search.code", "search"))
+    const held = caller(budget, start, { ...of("repos.get"), cost: 2 })
+    budget.take(held, start)
+    /** The most that a call may cost and leave now. */
+    const most = (operation: string) => [5, 4, 3, 2].find((cost) => wait(budget, start, { operation, cost }) === 0)
+    const shares = () => ["repos.get", "issues.get", "search.code"].map(most)
+
+    assert.deepStrictEqual(shares(), [3, 3, 5])
+    learn(budget, told, start, of("repos.get", "search"))
+    assert.deepStrictEqual(shares(), [3, 5, 3])
+    learn(budget, told, start, of("repos.get", "search"))
+    assert.deepStrictEqual(shares(), [3, 5, 3])
+    budget.refund(held, start)
+    assert.deepStrictEqual(shares(), [5, 5, 5])
+  })
+
+  it("remembers 64 names: what is called otherwise is the operation's own", () => {
+    const budget = perOperation()
+    for (let n = 1; n <= 65; n++) learn(budget, { remaining: 5, resetMillis: 9000 }, start, of(`a.${n}`, `name ${n}`))
+    for (const n of [64, 65]) learn(budget, { remaining: 0, resetMillis: 9000 }, start, of(`b.${n}`, `name ${n}`))
+
+    assert.deepStrictEqual(
+      ["a.64", "a.65", "b.64", "b.65"].map((operation) => wait(budget, start, of(operation))),
+      [9000, 0, 9000, 9000]
+    )
+    learn(budget, { remaining: 0, resetMillis: 9000 }, start, of("c", "name 1"))
+    assert.strictEqual(wait(budget, start, of("a.1")), 9000)
+  })
+})
+
+describe("RateBudget of many operations", () => {
+  it("remembers the ways of 1,024: what is an operation's own is forgotten beyond", () => {
+    const budget = limited(undefined, { perOperation: true })
+    for (let n = 1; n <= 1025; n++)
+      learn(budget, { remaining: 0, resetMillis: 9000 }, start, { operation: `a.${n}`, scope: "operation" })
+
+    assert.deepStrictEqual(
+      [1, 1024, 1025].map((n) => wait(budget, start, { operation: `a.${n}` })),
+      [9000, 9000, 0]
+    )
+  })
+})
+
+describe("RateBudget.block where nothing is an operation's own", () => {
+  it("is for all of the connection", () => {
+    const budget = limited(steady)
+    budget.block(caller(budget, start).route, "operation", 500, start)
+
+    assert.strictEqual(wait(budget, start, { operation: "orders.find" }), 500)
+  })
+
+  it("is for all of the connection too when an operation has limits of its own and the wait is not one of them", () => {
+    const budget = limited(undefined, { perOperation: true })
+    block(budget, 500, start)
+
+    assert.strictEqual(wait(budget, start, { operation: "orders.find" }), 500)
+  })
+})
+
+describe("RateBudget of partitions that come and go", () => {
+  const channels = (limit = 1, partitions = 100) =>
+    budgetOf([policy({ limit, windowMillis: 1000, burst: limit }, { name: "channel", perPartition: true })], {
+      partitions
+    })
+  const remembered = (budget: RateBudget, now: number) => budget.snapshot(now).partitions
+
+  it("forgets the one that was not used for longest first, whichever was used again", () => {
+    for (const again of ["a", "b", "c"]) {
+      const budget = channels(2)
+      for (const [index, partition] of ["a", "b", "c"].entries()) send(budget, start + index, { partition })
+      send(budget, start + 400, { partition: again })
+      const rested = remembered(budget, start + 600)
+      send(budget, start + 601, { partition: "d" })
+
+      // The one that was used again has its tokens back at 1000 or a little later, the new one at 1101.
+      assert.deepStrictEqual(
+        [rested, ...[999, 1003, 1101].map((millis) => remembered(budget, start + millis))],
+        [1, 2, 1, 0]
+      )
+      assert.isTrue(send(budget, start + 1200, { partition: again }))
+      assert.strictEqual(remembered(budget, start + 1200), 1)
+    }
+  })
+
+  it("forgets nothing that was used since one that it may not forget", () => {
+    const budget = channels()
+    const held = caller(budget, start, { partition: "a" })
+    budget.take(held, start)
+    send(budget, start, { partition: "b" })
+
+    assert.strictEqual(remembered(budget, start + 5000), 2)
+    budget.refund(held, start + 5000)
+    assert.strictEqual(remembered(budget, start + 5000), 0)
+  })
+
+  it("names the key whose limit is about to be used up, in what it tells and not in what it shows", () => {
+    const budget = channels(10)
+    const usages = Array.from({ length: 8 }, () => {
+      const holder = caller(budget, start, { partition: "a" })
+      budget.take(holder, start)
+      return budget.spend(holder, start)
+    })
+
+    assert.deepStrictEqual(usages.at(-1), {
+      limitName: "channel",
+      partition: "a",
+      limit: 10,
+      used: 8,
+      windowMillis: 1000
+    })
+    assert.deepStrictEqual(budget.snapshot(start).usage, [])
+  })
+
+  it("takes the limits of keys from other policies of the same name, unless they do not count by key", () => {
+    const budget = channels(1)
+    send(budget, start)
+    send(budget, start, { partition: "a" })
+    budget.replace([policy({ limit: 2, windowMillis: 1000, burst: 2 }, { name: "channel", perPartition: true })], start)
+    const same = [undefined, undefined, "a", "a"].map((partition) =>
+      send(budget, start, partition === undefined ? {} : { partition })
+    )
+    budget.replace([policy({ limit: 1, windowMillis: 1000, burst: 1 }, { name: "channel" })], start)
+
+    assert.deepStrictEqual(same, [true, false, true, false])
+    assert.isTrue(send(budget, start, { partition: "a" }))
+    assert.isFalse(send(budget, start, { partition: "b" }))
+  })
+})
+
+describe("RateBudget.snapshot", () => {
+  it("shows the wait by the policies for all operations, and the least that is left by any", () => {
+    const budget = budgetOf([
+      policy(steady, { name: "all" }),
+      policy(
+        { limit: 1, windowMillis: 60_000, burst: 1 },
+        { name: "search", match: { operations: ["orders.search"] } }
+      ),
+      policy({ limit: 1, windowMillis: 60_000, burst: 1 }, { name: "key", perPartition: true })
+    ])
+    send(budget, start, { operation: "orders.search" })
+    learn(budget, { remaining: 7, resetMillis: 9000 }, start, { operation: "orders.search", name: "search" })
+    learn(budget, { remaining: 4, resetMillis: 9000, limit: 10 }, start, { name: "all" })
+    learn(budget, { remaining: 9, resetMillis: 9000 }, start, { name: "other" })
+
+    assert.deepStrictEqual(budget.snapshot(start), {
+      remaining: 4,
+      waitMillis: 100,
+      waiting: 0,
+      usage: [
+        { limitName: "all", partition: null, limit: 10, used: 1, windowMillis: 1000 },
+        { limitName: "all", partition: null, limit: 10, used: 6, windowMillis: null },
+        { limitName: "search", partition: null, limit: 1, used: 1, windowMillis: 60_000 }
+      ],
+      partitions: 0
+    })
+  })
+
+  it("shows limits that are operations' own, and those that they share", () => {
+    const budget = limited(undefined, { perOperation: true })
+    const told = { remaining: 6, resetMillis: 9000, limit: 10 }
+    learn(budget, told, start, { operation: "repos.get", scope: "operation", name: "core" })
+    learn(budget, { ...told, remaining: 3 }, start, { operation: "search.code", scope: "operation" })
+
+    const { remaining, usage } = budget.snapshot(start)
+    assert.strictEqual(remaining, 3)
+    assert.deepStrictEqual(
+      usage.map(({ limitName, used }) => [limitName, used]),
+      [
+        ["core", 4],
+        ["", 7]
+      ]
+    )
+  })
+})
+
+describe("RateBudget of ways", () => {
+  it("makes no new one for an operation that it knows, and but one where nothing is declared", () => {
+    const known = limited(steady)
+    const open = limited()
+    const route = (budget: RateBudget, operation: string) => caller(budget, start, { operation }).route
+
+    assert.strictEqual(route(known, "orders.get"), route(known, "orders.get"))
+    assert.strictEqual(route(open, "orders.get"), route(open, "orders.find"))
+  })
+
+  it("holds back nobody who goes nowhere", () => {
+    const budget = limited()
+    block(budget, 500, start)
+    const holder: TokenHolder = { cost: 1, rank: 0, route: nowhere, tokens: 0 }
+
+    assert.isTrue(budget.take(holder, start))
+    assert.isUndefined(budget.spend(holder, start))
+  })
+})
+
+describe("RateBudget.spend of nothing", () => {
+  it("counts nothing: what a quiet time has earned stays earned", () => {
+    const budget = limited(steady)
+    const held = caller(budget, start)
+    budget.take(held, start)
+    budget.spend(held, start)
+    budget.spend(held, start + 60_000)
+
+    assert.strictEqual(wait(budget, start + 60_000, { cost: 3 }), 0)
+  })
+})
+
+describe("RateBudget.expected of each class", () => {
+  it("counts those in line of the same class and of those before it, and of no other", () => {
+    const budget = limited(steady)
+    send(budget, start)
+    const classes = ["interactive", "webhook", "import"] as const
+    for (const [index, traffic] of classes.entries())
+      budget.join(caller(budget, start, { traffic, cost: 2 ** index }), start)
+
+    // One is owed; 1, 2 and 4 are awaited.
+    assert.deepStrictEqual(
+      classes.map((traffic) => wait(budget, start, { traffic })),
+      [200, 400, 800]
+    )
+  })
+
+  it("is not first in line who has its tokens at once", () => {
+    const budget = limited(steady)
+    const place = budget.join(caller(budget, start), start)
+
+    assert.deepStrictEqual([place?.granted, place?.isFirst], [true, false])
+  })
+})
+
+describe("RateBudget.learn of many limits", () => {
+  const told = { remaining: 400, resetMillis: 1000, limit: 1000 }
+  const shown = (budget: RateBudget, now: number) =>
+    budget.snapshot(now).usage.map(({ limitName, used }) => `${limitName}: ${used}`)
+
+  it("keeps sixteen whose window goes on, and takes further ones for the last", () => {
+    const budget = limited()
+    for (let n = 1; n <= 40; n++) learn(budget, { ...told, remaining: 1000 - n }, start, { name: `w${n}` })
+
+    const wanted = Array.from({ length: 15 }, (_, index) => `w${index + 1}: ${index + 1}`)
+    assert.deepStrictEqual(shown(budget, start), [...wanted, "w16: 40"])
+    assert.deepStrictEqual(shown(budget, start + 1000), [])
+  })
+
+  it("puts new ones in the place of those whose window is over, and keeps sixteen still", () => {
+    const budget = limited()
+    for (let n = 1; n <= 16; n++) learn(budget, told, start, { name: `old ${n}` })
+    for (let n = 1; n <= 20; n++) learn(budget, told, start + 1000, { name: `new ${n}` })
+
+    assert.deepStrictEqual(
+      shown(budget, start + 1000),
+      Array.from({ length: 16 }, (_, index) => `new ${index + 1}: 600`)
+    )
+  })
+
+  it("remembers that it told of one whose window is over, while there is room", () => {
+    const budget = limited()
+    const rings = (name: string, now: number) => learn(budget, { ...told, remaining: 10 }, now, { name }) !== undefined
+
+    assert.deepStrictEqual(
+      [rings("a", start), rings("b", start + 1000), rings("a", start + 1000), rings("a", start + 60_000)],
+      [true, true, false, true]
+    )
+  })
+
+  it("tells nothing of an answer that it does not learn from, nor of a limit of nothing", () => {
+    const budget = limited()
+    learn(budget, { ...told, remaining: 500 }, start)
+
+    assert.isUndefined(learn(budget, { ...told, remaining: 600 }, start))
+    assert.isUndefined(learn(limited(), { remaining: 0, resetMillis: 1000, limit: 0 }, start))
+  })
+
+  it("is everybody's where nothing is an operation's own, and never mistaken for a name of ours", () => {
+    const plain = limited()
+    learn(plain, { ...told, remaining: 0 }, start, { scope: "operation", name: "core" })
+    const own = limited(undefined, { perOperation: true })
+    learn(own, { ...told, remaining: 0 }, start, { scope: "operation", name: "provider", operation: "orders.get" })
+
+    assert.deepStrictEqual(
+      [plain, own].map((budget) => wait(budget, start, { operation: "orders.find" })),
+      [1000, 0]
+    )
+    assert.strictEqual(wait(own, start, { operation: "orders.get" }), 1000)
+  })
+
+  it("leaves to interactive calls a tenth of the most that was left in a window, where the limit is not told", () => {
+    const imports = (budget: RateBudget, now: number) => {
+      let sent = 0
+      while (send(budget, now, { traffic: "import" })) sent++
+      return sent
+    }
+    const [within, anew] = [limited(), limited()]
+    for (const budget of [within, anew]) learn(budget, { remaining: 100, resetMillis: 1000 }, start)
+    learn(within, { remaining: 12, resetMillis: 1000 }, start)
+    learn(anew, { remaining: 12, resetMillis: 1000 }, start + 1000)
+
+    assert.deepStrictEqual([imports(within, start), imports(anew, start + 1000)], [2, 10])
+  })
+})
+
+describe("RateBudget.replace of windows", () => {
+  it("keeps what was counted in a window of the same length, wherever it stands, and opens new ones", () => {
+    const short: WindowLimit = { limit: 10, windowMillis: 1000, burst: 10 }
+    const long: WindowLimit = { limit: 4, windowMillis: 60_000, burst: 4 }
+    const budget = budgetOf([policy([short, long])])
+    for (let n = 0; n < 4; n++) send(budget, start)
+    const before = wait(budget, start)
+    budget.replace([policy([long, { limit: 2, windowMillis: 500, burst: 2 }, short])], start)
+
+    assert.deepStrictEqual([before, wait(budget, start)], [15_000, 15_000])
+    assert.deepStrictEqual(
+      budget.snapshot(start).usage.map(({ limit, used }) => [limit, used]),
+      [
+        [4, 4],
+        [2, 0],
+        [10, 4]
+      ]
+    )
+  })
+})
+
+describe("RateBudget of keys at rest", () => {
+  const keyed = (windows: WindowLimit | ReadonlyArray<WindowLimit>, partitions = 100) =>
+    budgetOf([policy(windows, { name: "channel", perPartition: true })], { partitions })
+  const remembered = (budget: RateBudget, ...times: ReadonlyArray<number>) =>
+    times.map((millis) => budget.snapshot(start + millis).partitions)
+
+  it("remembers nothing of calls without a key", () => {
+    const budget = keyed(steady)
+    send(budget, start)
+
+    assert.deepStrictEqual(remembered(budget, 0), [0])
+  })
+
+  it("remembers a key until the heaviest call would find its tokens", () => {
+    const budget = keyed(steady)
+    send(budget, start, { partition: "a" })
+
+    assert.deepStrictEqual(remembered(budget, 100, 999, 1000), [1, 1, 0])
+  })
+
+  it("remembers a key until all of its windows are at rest", () => {
+    const budget = keyed([
+      { limit: 1, windowMillis: 1000, burst: 1 },
+      { limit: 1, windowMillis: 5000, burst: 1 }
+    ])
+    send(budget, start, { partition: "a" })
+
+    assert.deepStrictEqual(remembered(budget, 1000, 4999, 5000), [1, 1, 0])
+  })
+
+  it("remembers a key of which an answer told, until that window is over", () => {
+    const budget = keyed({ limit: 1, windowMillis: 1000, burst: 1 })
+    learn(budget, { remaining: 0, resetMillis: 5000 }, start, { partition: "a", name: "channel" })
+
+    assert.deepStrictEqual(remembered(budget, 0, 4999, 5000), [1, 1, 0])
+  })
+
+  it("remembers a key that somebody waits for, though it is full", () => {
+    const budget = keyed({ limit: 1, windowMillis: 1000, burst: 1 })
+    send(budget, start, { partition: "a" })
+    const place = budget.join(caller(budget, start, { partition: "a" }), start)
+    const waiting = remembered(budget, 60_000)
+    if (place !== undefined) budget.leave(place, start)
+
+    assert.deepStrictEqual([waiting, remembered(budget, 60_000)], [[1], [0]])
+  })
+
+  it("gives a key that it knows its own tokens when there is no room for others", () => {
+    const budget = keyed({ limit: 2, windowMillis: 1000, burst: 2 }, 1)
+
+    assert.deepStrictEqual(
+      ["a", "b", "b", "a", "a"].map((partition) => send(budget, start, { partition })),
+      [true, true, true, true, false]
+    )
   })
 })

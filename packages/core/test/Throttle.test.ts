@@ -53,6 +53,15 @@ describe("Throttle.share", () => {
   })
 })
 
+describe("Throttle of a clock that is set back", () => {
+  it("keeps what it has counted for as long as before", () => {
+    const throttle = after(100, 0)
+    const later = [-60_000, 0, 106_000, 120_000].map((millis) => throttle.share(start + millis))
+
+    assert.deepStrictEqual(later, [0.9, 0.9, 0.9, 0])
+  })
+})
+
 describe("Throttle.refuses", () => {
   it("draws only where something may be refused", () => {
     const never = () => assert.fail("nothing is to be drawn")

@@ -86,14 +86,14 @@ export class ConcurrencyLimit {
     }
     // A limit that was not reached is neither too high nor too low.
     const isUsed = inFlight * 2 >= this.value
-    if (this.options.latency) this.follow(now - startedAt, isUsed)
+    // A clock may be set back meanwhile.
+    if (this.options.latency) this.follow(Math.max(0, now - startedAt), isUsed)
     else if (isUsed) this.set(this.exact + 1 / this.exact)
   }
 
   private follow(latency: number, isUsed: boolean): void {
     const usual = this.usual.value
-    const isFirst = usual === 0 || latency <= 0
-    const gradient = isFirst ? 1 : Math.min(1, Math.max(0.5, (terms.tolerance * usual) / latency))
+    const gradient = usual === 0 ? 1 : Math.min(1, Math.max(0.5, (terms.tolerance * usual) / latency))
     // While it is slow, what is slow becomes usual ten times later: an incident is not the new normal, a move of the provider is one day.
     this.usual.add(latency, gradient < 1 ? 0.1 : 1)
     if (this.usual.value > 2 * latency) this.usual.shrink()

@@ -22,7 +22,7 @@ const bucketsPerDoubling = 8
 const buckets = 20 * bucketsPerDoubling
 
 const bucketOf = (millis: number): number =>
-  millis <= 1 ? 0 : Math.min(buckets - 1, Math.ceil(Math.log2(millis) * bucketsPerDoubling))
+  Math.min(buckets - 1, Math.ceil(Math.log2(Math.max(1, millis)) * bucketsPerDoubling))
 
 /** The longest duration of a bucket. */
 const millisOf = (bucket: number): number => 2 ** (bucket / bucketsPerDoubling)

@@ -38,7 +38,7 @@ const sameBytes = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolea
 /** A key at run time. @category models @since 0.1.0 */
 export class KeyCell {
   readonly key: string
-  private state: "free" | "in use" | "done" = "free"
+  private state: "in use" | "done" | undefined = undefined
   private operation: string | undefined
   private fingerprint: Fingerprint | undefined
 
@@ -68,7 +68,7 @@ export class KeyCell {
 
   /** The call that used the key is over; after a failure the key may be used for the same request again. */
   end(succeeded: boolean): void {
-    this.state = succeeded ? "done" : "free"
+    this.state = succeeded ? "done" : undefined
   }
 }
 

@@ -65,6 +65,6 @@ export const next = (situation: Situation, failure: AttemptFailure, now: number)
   if (isFatalReason(failure.reason)) return doubtful && !conclusive.has(failure.reason._tag) ? "unknown" : "final"
   if (doubtful && safety === "unsafe") return "unknown"
   if (doubtful && failure.replayed) return "unknown"
-  if (doubtful && keyUntil !== undefined && now >= keyUntil) return "unknown"
+  if (doubtful && now >= (keyUntil ?? Number.POSITIVE_INFINITY)) return "unknown"
   return attempts < maxAttempts && replayable ? "again" : "give up"
 }

@@ -88,10 +88,10 @@ export class Throttle {
   /** Forgets the parts that have left the window. */
   private goOn(now: number): void {
     const part = Math.floor(now / this.partMillis)
-    if (part <= this.part) return
     const gone = Math.min(parts, part - this.part)
     for (let step = 1; step <= gone; step++) this.forget((this.part + step) % parts)
-    this.part = part
+    // A clock that is set back does not bring back what was forgotten.
+    this.part = Math.max(this.part, part)
   }
 
   private forget(index: number): void {
