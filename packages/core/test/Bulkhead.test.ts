@@ -322,3 +322,16 @@ describe("Bulkhead.configure", () => {
     assert.deepStrictEqual(waiting, [{ slot: true }, { slot: false }])
   })
 })
+
+describe("Bulkhead.force", () => {
+  it("gives a slot beyond what there are, and says whether there would have been a place in the queue", () => {
+    const { bulkhead, first } = busy(1)
+    const beyond = [holder(), holder()]
+    const places = beyond.map((each) => bulkhead.force(each))
+
+    assert.deepStrictEqual(places, [true, false])
+    assert.deepStrictEqual(counts(bulkhead), { inFlight: 3, waiting: 0 })
+    for (const each of [first, ...beyond]) bulkhead.release(each)
+    assert.deepStrictEqual(counts(bulkhead), { inFlight: 0, waiting: 0 })
+  })
+})

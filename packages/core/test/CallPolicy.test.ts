@@ -160,6 +160,13 @@ describe("CallPolicy.explain", () => {
       policy: Result.getOrThrow(PolicyRules.resolve("acme", policy))
     }).split("\n")
 
+  it("says which policies only watch", () => {
+    assert.include(
+      explained({ shadow: ["breaker", "rate"] }),
+      "  in shadow mode: breaker, rate; told, and nothing refused"
+    )
+  })
+
   it("prints every bound, and the effective bound of each attempt", () => {
     assert.deepStrictEqual(explained({}), [
       "acme.things.get (safe)",

@@ -40,6 +40,7 @@ const all: ResolvedPolicy = {
   },
   bulkhead: { concurrency: 64, queue: 256, queueMillis: 5000, adaptive: undefined },
   throttle: undefined,
+  shadow: undefined,
   hedge: undefined,
   coalesce: false,
   rateWaitMillis: 10_000,
@@ -80,6 +81,7 @@ describe("PolicyRules.resolve", () => {
       },
       bulkhead: { concurrency: 8, queue: 0, queueTimeout: 1000, adaptive: { minimum: 2, latency: true } },
       throttle: { ratio: 1.5, cap: 0.5, window: "1 minute", minimumCalls: 5 },
+      shadow: ["rate", "breaker"],
       hedge: { percentile: 0.9, delay: 250, minimumDelay: 20 },
       coalesce: true,
       rateWait: "3 seconds",
@@ -114,12 +116,24 @@ describe("PolicyRules.resolve", () => {
       },
       bulkhead: { concurrency: 8, queue: 0, queueMillis: 1000, adaptive: { minimum: 2, latency: true } },
       throttle: { ratio: 1.5, cap: 0.5, windowMillis: 60_000, minimumCalls: 5 },
+      shadow: ["rate", "breaker"],
       hedge: { percentile: 0.9, delayMillis: 250, minimumMillis: 20 },
       coalesce: true,
       rateWaitMillis: 3000,
       rate: { reserve: 0, queue: 0, alarmAt: 1, marginMillis: 0, partitions: 1 },
       maxBodyBytes: 1
     })
+  })
+
+  it("takes an empty list of policies in shadow mode for none, and refuses what is no policy that may be", () => {
+    // As it may come from Config.
+    const named = (...shadow: ReadonlyArray<string>) => ({ shadow: shadow as CallPolicy["shadow"] })
+
+    assert.isUndefined(resolved(named()).shadow)
+    assert.strictEqual(
+      refused(named("breaker", "hedge")),
+      'shadow must name breaker, rate, bulkhead, throttle, got "hedge"'
+    )
   })
 
   it("lets the minimum of a time window be more than the window of calls, whose default does not bend to it", () => {

@@ -23,6 +23,7 @@ import {
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { nowOf } from "./RunningCall.ts"
+import * as ShadowMode from "./ShadowMode.ts"
 import * as Stopping from "./Stopping.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -57,6 +58,12 @@ const circuitOpen = (millis: number): AttemptFailure =>
 const deadlineExceeded = (call: RunningCall): AttemptFailure =>
   refusal(new DeadlineExceeded({ deadline: Duration.millis(call.deadlineAt - call.startedAt) }))
 
+/** The refusal of an open circuit, before a wait. In shadow mode that is told where it admits, and nowhere else. */
+const refusedByCircuit = (call: RunningCall, fiber: AnyFiber, now: number): AttemptFailure | undefined => {
+  const open = call.lane.breaker.peek(call, fiber, now)
+  return open > 0 && !ShadowMode.isShadow(call, "breaker") ? circuitOpen(open) : undefined
+}
+
 /** Waits for the credential, without holding anything. */
 const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const source = call.connection.options.credential
@@ -73,8 +80,7 @@ const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: A
   }
   if (Option.isNone(outcome.success)) return deadlineExceeded(call)
   call.credential = outcome.success.value
-  const open = call.lane.breaker.peek(call, fiber, nowOf(fiber))
-  return open > 0 ? circuitOpen(open) : undefined
+  return refusedByCircuit(call, fiber, nowOf(fiber))
 })
 
 const rateLimited = (millis: number): AttemptFailure =>
@@ -152,22 +158,37 @@ const awaitSlot = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFibe
     : refusal(new Overloaded({ problem: "queued too long", concurrency }))
 })
 
+/** Takes a slot that there is not. */
+const passBulkhead = (call: RunningCall, fiber: AnyFiber): void => {
+  const { bulkhead } = call.lane
+  const { concurrency } = bulkhead
+  if (bulkhead.force(call)) ShadowMode.waited(call, fiber, "bulkhead")
+  else ShadowMode.refused(call, fiber, "bulkhead", refusal(new Overloaded({ problem: "queue full", concurrency })))
+}
+
 /** One round: `undefined` when everything is held, a failure when the call is refused, `"again"` when what was had is gone. */
 const round = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const now = nowOf(fiber)
   if (now >= call.deadlineAt) return deadlineExceeded(call)
-  const open = call.lane.breaker.peek(call, fiber, now)
-  if (open > 0) return circuitOpen(open)
+  const open = refusedByCircuit(call, fiber, now)
+  if (open !== undefined) return open
   if (!credentialReady(call)) {
     const refused = yield* awaitCredential(call, fiber)
     if (refused !== undefined) return refused
   }
-  const limited = yield* awaitRate(call, fiber)
+  // In shadow mode it is asked when everything else is there.
+  const watchesRate = ShadowMode.isShadow(call, "rate")
+  const limited = watchesRate ? undefined : yield* awaitRate(call, fiber)
   if (limited !== undefined) return limited
   if (call.lane.bulkhead.tryAcquire(call)) return undefined
+  if (ShadowMode.isShadow(call, "bulkhead")) {
+    passBulkhead(call, fiber)
+    return undefined
+  }
   call.connection.rate.refund(call, nowOf(fiber))
   const overloaded = yield* awaitSlot(call, fiber)
   if (overloaded !== undefined) return overloaded
+  if (watchesRate) return undefined
   const { rate } = call.connection
   call.route = rate.routeOf(call.operation, call.partition, nowOf(fiber))
   if (rate.take(call, nowOf(fiber))) return undefined
@@ -189,8 +210,11 @@ export const wait = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFi
       return stopped
     }
     const open = call.lane.breaker.peek(call, fiber, now)
-    if (now < call.deadlineAt && open === 0) {
-      call.lane.breaker.admit(call, now, call.policy.attemptMillis)
+    if (now < call.deadlineAt && (open === 0 || ShadowMode.isShadow(call, "breaker"))) {
+      if (ShadowMode.isShadow(call, "rate")) ShadowMode.passRate(call, fiber, now)
+      // What an open circuit lets out gets no ticket: it is not there, as the circuit sees it, and its end says nothing.
+      if (open === 0) call.lane.breaker.admit(call, now, call.policy.attemptMillis)
+      else ShadowMode.refused(call, fiber, "breaker", circuitOpen(open))
       // A newer one may have come while the call waited.
       credentialReady(call)
       return undefined

@@ -153,6 +153,16 @@ export const refused = (
   })
 }
 
+/** What a policy in shadow mode would have done, at level Debug. @category logging @since 0.1.0 */
+export const watched = (call: RunningCall, fiber: AnyFiber, what: string): Effect.Effect<void> => {
+  const attempt = call.attempts + 1
+  const annotations = fields(call, fiber, { attempt, millis: call.now - call.startedAt }, undefined, undefined)
+  return write(call, Effect.logDebug(`${call.operation.name} attempt ${attempt} in shadow mode: ${what}`), {
+    ...annotations,
+    [field.event]: "shadow"
+  })
+}
+
 /** The line of a write that its caller interrupted when it may have been carried out: nobody knows what came of it. @category logging @since 0.1.0 */
 export const abandoned = (call: RunningCall, fiber: AnyFiber, now: number, underWay: boolean): Effect.Effect<void> =>
   write(

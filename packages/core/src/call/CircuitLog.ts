@@ -8,6 +8,7 @@ import * as Telemetry from "../vocabulary/Telemetry.ts"
 import { attribute, field } from "../vocabulary/Telemetry.ts"
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
+import * as ShadowMode from "./ShadowMode.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -20,7 +21,8 @@ const textOf = ({ from, reason, to, waitMillis }: Transition): string | undefine
 
 const line = (call: RunningCall, text: string, names: ReadonlyArray<string>): Effect.Effect<void> => {
   const { id, origin, provider, service } = call.connection.options
-  const message = `${provider}: circuit of ${names.join(" and ")} ${text}`
+  const shadow = ShadowMode.isShadow(call, "breaker") ? " (in shadow mode: it refuses nothing)" : ""
+  const message = `${provider}: circuit of ${names.join(" and ")} ${text}${shadow}`
   const isOpening = text.startsWith("opened")
   return Effect.annotateLogs(isOpening ? Effect.logWarning(message) : Effect.logInfo(message), {
     [field.service]: service ?? "unnamed",

@@ -251,6 +251,7 @@ export class Connection {
         connection: id,
         environment: environment ?? null,
         origin: origin ?? null,
+        shadow: this.policy.shadow ?? [],
         stopped: this.stops.on(provider, id).map(({ at, by, operation, writes }) => ({
           operation: operation ?? null,
           writes,

@@ -18,6 +18,7 @@ import * as Admission from "./Admission.ts"
 import * as CallLog from "./CallLog.ts"
 import * as CallSpan from "./CallSpan.ts"
 import { nowOf, RunningCall } from "./RunningCall.ts"
+import * as ShadowMode from "./ShadowMode.ts"
 import * as Stopping from "./Stopping.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -68,7 +69,9 @@ const shadowOf = (call: RunningCall): RunningCall => {
 const admitted = (call: RunningCall, shadow: RunningCall, fiber: AnyFiber, now: number): boolean => {
   const { retries } = call.connection
   if (Stopping.refusalOf(call) !== undefined) return false
-  if (now >= call.deadlineAt || !call.lane.breaker.isClosed || (call.lane.throttle?.share(now) ?? 0) > 0) return false
+  const isHealthy = call.lane.breaker.isClosed || ShadowMode.isShadow(call, "breaker")
+  const isThrottled = (call.lane.throttle?.share(now) ?? 0) > 0 && !ShadowMode.isShadow(call, "throttle")
+  if (now >= call.deadlineAt || !isHealthy || isThrottled) return false
   if (retries.tokens * 2 <= terms.capacity || !Admission.tryNow(shadow, fiber, now)) return false
   const paid = retries.withdraw(false, true, now)
   if (paid === undefined) {

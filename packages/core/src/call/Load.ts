@@ -5,6 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { Overloaded } from "../vocabulary/RetryableReason.ts"
+import * as ShadowMode from "./ShadowMode.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { randomOf } from "./RunningCall.ts"
 
@@ -17,20 +18,27 @@ const isOverload = ({ reason, sent, status }: AttemptFailure): boolean =>
 /** Whether the next attempt is kept back here: the refusal, or `undefined` if it may go on. @category admission @since 0.1.0 */
 export const throttled = (call: RunningCall, fiber: AnyFiber, now: number): AttemptFailure | undefined => {
   const { bulkhead, throttle } = call.lane
-  return throttle?.refuses(now, randomOf(fiber)) === true
-    ? refusal(new Overloaded({ problem: "throttled", concurrency: bulkhead.concurrency }))
-    : undefined
+  call.unthrottled = false
+  if (throttle?.refuses(now, randomOf(fiber)) !== true) return undefined
+  const refused = refusal(new Overloaded({ problem: "throttled", concurrency: bulkhead.concurrency }))
+  if (!ShadowMode.isShadow(call, "throttle")) return refused
+  call.unthrottled = true
+  ShadowMode.refused(call, fiber, "throttle", refused)
+  return undefined
 }
 
 /** An attempt goes out. @category signals @since 0.1.0 */
-export const sent = (call: RunningCall, now: number): void => call.lane.throttle?.sent(now)
+export const sent = (call: RunningCall, now: number): void => {
+  // What it would have refused was not sent, as it sees it: else it would learn from what it does not let happen.
+  if (!call.unthrottled) call.lane.throttle?.sent(now)
+}
 
 /** An attempt has ended by itself. @category signals @since 0.1.0 */
 export const ended = (call: RunningCall, failure: AttemptFailure | undefined, now: number): void => {
   const { bulkhead, limit, throttle } = call.lane
   if (limit === undefined && throttle === undefined) return
   const overloaded = failure !== undefined && isOverload(failure)
-  if (!overloaded) throttle?.accepted(now)
+  if (!overloaded && !call.unthrottled) throttle?.accepted(now)
   limit?.ended({ overloaded, startedAt: call.attemptStartedAt, now, inFlight: bulkhead.inFlight })
   if (limit !== undefined) bulkhead.grant()
 }

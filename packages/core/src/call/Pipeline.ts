@@ -38,6 +38,7 @@ import * as CallSpan from "./CallSpan.ts"
 import * as Flights from "./Flights.ts"
 import * as Hedging from "./Hedging.ts"
 import * as Load from "./Load.ts"
+import * as ShadowMode from "./ShadowMode.ts"
 import * as Stopping from "./Stopping.ts"
 import { settingsOf } from "./CallSettings.ts"
 import { begin as beginKey, keyUntil } from "./CallKey.ts"
@@ -224,6 +225,12 @@ const conclude = (
 const told = (lines: Effect.Effect<void> | undefined, next: Effect.Effect<unknown, unknown>) =>
   lines === undefined ? next : Effect.andThen(lines, next)
 
+/** An attempt, after the lines of policies that only watched it. */
+const begun = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> =>
+  call.shadowLines === undefined
+    ? start(call, fiber)
+    : Effect.flatMap(ShadowMode.said(call, fiber, call.shadowLines), () => start(call, fiber))
+
 /** Attempts until one succeeds, or no further one may be made. */
 const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
@@ -232,10 +239,10 @@ const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unk
   if (stopped !== undefined) return refuse(call, fiber, stopped, now)
   const keptBack = call.lane.throttle === undefined ? undefined : Load.throttled(call, fiber, now)
   if (keptBack !== undefined) return refuse(call, fiber, keptBack, now)
-  if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return start(call, fiber)
+  if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return begun(call, fiber)
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
-    const next = refused === undefined ? start(call, fiber) : refuse(call, fiber, refused, call.now)
+    const next = refused === undefined ? begun(call, fiber) : refuse(call, fiber, refused, call.now)
     return told(CircuitLog.report(call, fiber), next)
   })
 }

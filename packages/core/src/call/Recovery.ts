@@ -21,6 +21,7 @@ import { keyUntil } from "./CallKey.ts"
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { nowOf } from "./RunningCall.ts"
+import * as ShadowMode from "./ShadowMode.ts"
 import * as Stopping from "./Stopping.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -205,12 +206,13 @@ const waitAndRetry = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyF
     return yield* end(call, fiber, failure, CallErrors.unknown(call, failure, now), why)
   }
   const open = call.lane.breaker.peek(call, fiber, now)
-  if (open > delay)
+  const watchesOnly = ShadowMode.isShadow(call, "breaker")
+  if (open > delay && !watchesOnly)
     return yield* giveUp(call, fiber, failure, "circuit", `the circuit is open for ${CallLog.inWords(open)}`)
   const stopped = Stopping.refusalOf(call)
   if (stopped !== undefined) return yield* giveUp(call, fiber, failure, "stopped", stopped.reason.message)
   const throttled = failure.reason._tag === "RateLimited"
-  const paid = call.connection.retries.withdraw(throttled, call.lane.breaker.isClosed, now)
+  const paid = call.connection.retries.withdraw(throttled, watchesOnly || call.lane.breaker.isClosed, now)
   if (paid === undefined) {
     if (isFatalReason(failure.reason)) return yield* Effect.die(new Error("a fatal failure is never retried"))
     CallLog.retryDenied(call, fiber, "budget")

@@ -105,6 +105,10 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   notices: Array<Notice> | undefined = undefined
   /** The call of which this is a second attempt; `undefined` for a call. */
   shadowed: RunningCall | undefined = undefined
+  /** What policies in shadow mode would have done, for lines at level Debug. */
+  shadowLines: Array<string> | undefined = undefined
+  /** The throttle would have refused the attempt that runs, and takes no notice of it. */
+  unthrottled = false
   /** It runs for other calls that wait for it, which count for themselves. */
   flight = false
   /** The call was refused by a policy of ours. */

@@ -8,6 +8,11 @@ import * as Schema from "effect/Schema"
 import type { BackoffSchedule } from "../vocabulary/AttemptFailure.ts"
 
 export type { Explained } from "./PolicyExplanation.ts"
+export type { Finding, Linted, Traffic } from "./PolicyLint.ts"
+export {
+  /** What is amiss with a policy, with the arithmetic. @category inspection @since 0.1.0 */
+  lint
+} from "./PolicyLint.ts"
 export {
   /** The policy of an operation as an operator reads it. @category inspection @since 0.1.0 */
   explain
@@ -132,6 +137,12 @@ export interface ClassPolicy {
   readonly rateWait?: Duration.Input | undefined
 }
 
+/** Policies that may watch without a say. @category constants @since 0.1.0 */
+export const shadowable = ["breaker", "rate", "bulkhead", "throttle"] as const
+
+/** @category models @since 0.1.0 */
+export type Shadowable = (typeof shadowable)[number]
+
 /** @category models @since 0.1.0 */
 export interface CallPolicy {
   /** The whole call, with all its attempts and waits. Default `"30 seconds"`. */
@@ -163,6 +174,8 @@ export interface CallPolicy {
   readonly rate?: RateSharing | undefined
   /** For calls inside `Call.withClass`; goes over the fields above. */
   readonly classes?: { readonly [C in Exclude<TrafficClass, "interactive">]?: ClassPolicy | undefined } | undefined
+  /** Policies in shadow mode: they decide and tell, and refuse nothing, nor keep anybody waiting. Default none. */
+  readonly shadow?: ReadonlyArray<Shadowable> | undefined
   /** Largest body of an answer that is read, in bytes. Default 8 MiB. */
   readonly maxBodyBytes?: number | undefined
 }
@@ -214,6 +227,7 @@ export interface ResolvedPolicy {
     readonly marginMillis: number
     readonly partitions: number
   }
+  readonly shadow: ReadonlyArray<Shadowable> | undefined
   readonly maxBodyBytes: number
 }
 

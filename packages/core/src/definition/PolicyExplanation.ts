@@ -64,7 +64,7 @@ const adaptiveWords = ({ bulkhead: { adaptive } }: ResolvedPolicy): string =>
     : `, down to ${adaptive.minimum} while ${adaptive.latency ? "overloaded or slow" : "overloaded"}`
 
 /** What an operation has only where somebody asked for it. */
-const loadLines = ({ policy: { coalesce, hedge, throttle }, safety }: Explained): ReadonlyArray<string> => {
+const loadLines = ({ policy: { coalesce, hedge, shadow, throttle }, safety }: Explained): ReadonlyArray<string> => {
   const lines: Array<string> = []
   if (throttle !== undefined)
     lines.push(
@@ -76,6 +76,7 @@ const loadLines = ({ policy: { coalesce, hedge, throttle }, safety }: Explained)
     lines.push(`  hedge: a second attempt ${when}, never before ${time(hedge.minimumMillis)}`)
   }
   if (coalesce && safety === "safe") lines.push("  coalesce: calls that ask for the same at once are one")
+  if (shadow !== undefined) lines.push(`  in shadow mode: ${shadow.join(", ")}; told, and nothing refused`)
   return lines
 }
 

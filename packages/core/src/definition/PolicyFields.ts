@@ -35,7 +35,8 @@ const main: ReadonlyArray<Row> = [
   ["backoff.cap", "time", ({ backoff }) => backoff.capMillis],
   ["hintCap", "time", (policy) => policy.hintCapMillis],
   ["coalesce", "flag", (policy) => policy.coalesce],
-  ["maxBodyBytes", "count", (policy) => policy.maxBodyBytes]
+  ["maxBodyBytes", "count", (policy) => policy.maxBodyBytes],
+  ["shadow", "list", (policy) => policy.shadow]
 ]
 
 const breaker: ReadonlyArray<Row> = [

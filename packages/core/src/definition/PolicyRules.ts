@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { AdaptiveConcurrency, CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
-import { CallPolicyError, defaults, defaultsWhenAsked, ofClass } from "./CallPolicy.ts"
+import { CallPolicyError, defaults, defaultsWhenAsked, ofClass, shadowable } from "./CallPolicy.ts"
 
 /** Longest duration that any field takes: 24 days, the range of a 32-bit timer. */
 const longestMillis = 2 ** 31 - 1
@@ -212,6 +212,14 @@ const rate = ({ rate = {} }: CallPolicy) => {
   }
 }
 
+/** An empty list is none, so that the hot path asks for one thing. */
+const shadow = ({ shadow = [] }: CallPolicy) => {
+  const known: ReadonlyArray<string> = shadowable
+  const other = shadow.find((each) => !known.includes(each))
+  if (other !== undefined) throw new Broken("shadow", `must name ${known.join(", ")}, got ${JSON.stringify(other)}`)
+  return shadow.length === 0 ? undefined : shadow
+}
+
 const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
   const time = timeouts(policy)
   if (policy.schedule !== undefined && policy.backoff !== undefined) {
@@ -231,6 +239,7 @@ const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
     coalesce: policy.coalesce ?? defaults.coalesce,
     rateWaitMillis: within("rateWait", policy.rateWait, rateWait, "deadline", time.deadlineMillis),
     rate: rate(policy),
+    shadow: shadow(policy),
     maxBodyBytes: count("maxBodyBytes", policy.maxBodyBytes, defaults.maxBodyBytes, 1, 2 ** 31)
   }
 }

@@ -11,6 +11,11 @@ import * as Operation from "./Operation.ts"
 import type { Rate } from "./RatePlan.ts"
 import * as RatePlan from "./RatePlan.ts"
 
+export type { LintOptions } from "./ProviderLint.ts"
+export {
+  /** What is amiss with the policies of a provider, with the arithmetic. @category inspection @since 0.1.0 */
+  lint
+} from "./ProviderLint.ts"
 export type {
   /** One limit, such as 100 in a second. @category models @since 0.1.0 */
   RateLimit,

@@ -8,7 +8,7 @@ import { Connections } from "../store/Connections.ts"
 
 /** @category models @since 0.1.0 */
 export interface HealthReport {
-  /** `ok`, or `degraded` while a circuit refuses calls, one that is neither closed nor disabled, or while something is stopped. */
+  /** `ok`, or `degraded` while a circuit refuses calls, one that is neither closed nor disabled nor in shadow mode, or while something is stopped. */
   readonly status: "ok" | "degraded"
   readonly connections: ReadonlyArray<ConnectionHealth>
 }
@@ -22,7 +22,8 @@ export const snapshot: Effect.Effect<HealthReport> = Effect.gen(function* () {
   const now = yield* Clock.currentTimeMillis
   const connections = [...open].flatMap((observed) => observed.health(now))
   const isWell = connections.every(
-    ({ circuit, originCircuit, stopped }) => letsThrough(circuit) && letsThrough(originCircuit) && stopped.length === 0
+    ({ circuit, originCircuit, shadow, stopped }) =>
+      (shadow.includes("breaker") || (letsThrough(circuit) && letsThrough(originCircuit))) && stopped.length === 0
   )
   return { status: isWell ? "ok" : "degraded", connections }
 })

@@ -53,6 +53,14 @@ export class Bulkhead {
     return true
   }
 
+  /** Gives a slot beyond what there are: for who must not be kept waiting. True when there would have been a place in the queue. */
+  force(holder: SlotHolder): boolean {
+    const beyond = this.inFlight - this.concurrency
+    this.inFlight++
+    holder.slot = true
+    return beyond < this.options.queue
+  }
+
   /**
    * Joins the queue; returns how to leave it, or `undefined` when it is full. `granted` runs once, when `holder` has the slot: at once if one is free,
    * since a slot that came free before the call joined would be released to nobody.

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
+import type { CallPolicy, CallPolicyError, Shadowable } from "../definition/CallPolicy.ts"
 import type { FieldChange } from "../definition/PolicyFields.ts"
 import type { Configured } from "../definition/PolicyVariables.ts"
 import type { Usage } from "./RateBucket.ts"
@@ -85,6 +85,8 @@ export interface ConnectionHealth {
   readonly connection: string
   readonly environment: string | null
   readonly origin: string | null
+  /** Policies of the layer that only watch. */
+  readonly shadow: ReadonlyArray<Shadowable>
   /** What an operator has stopped of it, or `Config` has. */
   readonly stopped: ReadonlyArray<{
     /** `null` for all operations. */

@@ -20,6 +20,7 @@ export const attribute = {
   circuitLevel: "breakwater.breaker.level",
   circuitState: "breakwater.breaker.state",
   rateLimit: "breakwater.rate.limit",
+  shadow: "breakwater.shadow.policy",
   method: "http.request.method",
   template: "url.template",
   address: "server.address",
@@ -122,7 +123,8 @@ export const event = {
   refusal: "breakwater.refusal",
   denial: "breakwater.retry.denied",
   hedge: "breakwater.hedge",
-  coalesced: "breakwater.coalesced"
+  coalesced: "breakwater.coalesced",
+  shadow: "breakwater.shadow"
 } as const
 
 type Labels = Readonly<Record<string, string>>
@@ -187,6 +189,9 @@ export const coalesced = counter("breakwater.coalesce.count", "{call}", "Calls t
 
 /** Attempts that a policy of ours refused before they were sent, by reason. @category metrics @since 0.1.0 */
 export const refusals = counter("breakwater.refusal.count", "{attempt}", "Attempts refused before they were sent")
+
+/** Attempts that a policy in shadow mode would have refused or kept waiting, by policy and reason. @category metrics @since 0.1.0 */
+export const shadows = counter("breakwater.shadow.count", "{attempt}", "Attempts that a policy only watched")
 
 /** Seconds waited for something of ours, by what for. @category metrics @since 0.1.0 */
 export const waits = seconds("breakwater.wait.duration", "Duration of waits before an attempt")

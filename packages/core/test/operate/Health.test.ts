@@ -18,6 +18,7 @@ const untouched = {
   origin: "https://sandbox.acme.test",
   circuit: circuit(),
   originCircuit: circuit(),
+  shadow: [],
   stopped: [],
   bulkhead: { inFlight: 0, waiting: 0, concurrency: 64 },
   rateBudget: { remaining: null, waitMillis: 0, waiting: 0, usage: [], partitions: 0 },
@@ -94,6 +95,7 @@ describe("Health.snapshot (OBS-5)", () => {
               bulkhead: { inFlight: 1, waiting: 2, concurrency: 1 },
               circuit: circuit({ calls: 2, failureRate: 0, slowRate: 0 }),
               originCircuit: circuit({ calls: 2, failureRate: 0, slowRate: 0 }),
+              shadow: [],
               stopped: [],
               // 7 were left after the first; the second and the third have left since. Three of four tokens are spent.
               rateBudget: {
@@ -137,6 +139,7 @@ describe("Health.snapshot (OBS-5)", () => {
           ...untouched,
           circuit: opened,
           originCircuit: opened,
+          shadow: [],
           stopped: [],
           retryBudget: { tokens: 472, capacity: 500 },
           lastFailure: {
@@ -163,6 +166,7 @@ describe("Health.snapshot (OBS-5)", () => {
               ...open,
               circuit: again,
               originCircuit: again,
+              shadow: [],
               stopped: [],
               lastFailure: { ...open.lastFailure, at: "1970-01-01T00:00:30.300Z", operation: "acme.orders.get" }
             }
