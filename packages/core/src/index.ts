@@ -2,6 +2,7 @@
  * Breakwater: a provider is declared once, and its calls are protected. Each module is also an import path of its own, `@breakwater/core/Call`. @since 0.1.0
  */
 export * as Auth from "./definition/Auth.ts"
+export * as Body from "./definition/Body.ts"
 export * as Call from "./call/Call.ts"
 export * as CallPolicy from "./definition/CallPolicy.ts"
 export * as Circuits from "./operate/Circuits.ts"

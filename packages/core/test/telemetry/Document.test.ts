@@ -95,7 +95,8 @@ describe("docs/telemetry.md", () => {
     agree("outcomes", valuesOf("breakwater.outcome"), [
       ...Telemetry.outcomes,
       ...Telemetry.refreshed,
-      ...Telemetry.hedged
+      ...Telemetry.hedged,
+      ...Telemetry.streamed
     ])
     agree("waits", valuesOf("breakwater.wait.for"), Telemetry.waitsFor)
     for (const denial of Telemetry.denials) assert.include(valuesOf("breakwater.reason"), denial)
