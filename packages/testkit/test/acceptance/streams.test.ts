@@ -1,9 +1,9 @@
 /** What a download promises, on virtual time: whatever strikes and whenever its reader leaves, nothing is held afterwards, and no byte comes twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { type CallPolicy, Health } from "@breakwater/core"
+import { type CallPolicy, type CredentialSource, Health } from "@breakwater/core"
 import { Connections } from "@breakwater/core/Connections"
 import { Fault, FaultMenu, Mode, SimulatedNetwork, type SimulatedProvider, Simulation } from "@breakwater/testkit"
-import { Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
 import { HttpClient, type HttpClientError, type HttpClientResponse } from "effect/http"
 import { Census } from "../../../core/test/support/Census.ts"
 import * as Archive from "../support/Archive.ts"
@@ -137,6 +137,68 @@ const downloads = Simulation.make({
   }
 })
 
+/** An upload of each safety with every policy that sends again: its source gives its bytes once, and says how often it was asked. */
+const uploading = (provider: SimulatedProvider.SimulatedProvider) =>
+  Effect.gen(function* () {
+    const menu = FaultMenu.make([
+      Fault.refused,
+      Fault.resetBefore,
+      Fault.lostResponse,
+      Fault.status(503),
+      Fault.status(401),
+      Fault.rateLimited(),
+      Fault.blackhole({ processed: true })
+    ])
+    const transport = Layer.succeed(HttpClient.HttpClient, yield* SimulatedNetwork.client([provider], { plan: menu }))
+    const live = Archive.layer({ credential: renewable(), policy: { ...policy, attempts: 4 } })
+    const archive = Context.get(yield* Effect.orDie(Layer.build(Layer.provide(live, transport))), Archive.Archive)
+    const reads = [0, 0]
+    const source = (index: number) =>
+      Stream.suspend(() => {
+        reads[index] = (reads[index] ?? 0) + 1
+        return Stream.mapEffect(Stream.rechunk(Stream.make(1, 2, 3), 1), (byte) =>
+          Effect.as(Effect.sleep("1 second"), Uint8Array.of(byte))
+        )
+      })
+    const sent = yield* Effect.exit(archive.files.send({ payload: source(0) }))
+    const put = yield* Effect.exit(archive.files.put({ params: { pieces: 1 }, payload: source(1) }))
+    for (const exit of [sent, put]) {
+      if (Exit.isFailure(exit)) yield* Simulation.sometimes("an upload fails")
+    }
+    const { connections } = yield* Health.snapshot
+    return { reads, isSent: Exit.isSuccess(sent), held: connections.map(({ bulkhead }) => bulkhead.inFlight) }
+  }).pipe(Effect.scoped, Effect.provideService(Connections, new Set()))
+
+/** A credential of which there is always a newer one. */
+const renewable = (): CredentialSource.CredentialSource => {
+  let generation = 1
+  const current = () => ({ secret: Redacted.make(`key-${generation}`), generation })
+  return {
+    peek: current,
+    current: Effect.sync(current),
+    refresh: (refused) =>
+      Effect.sync(() => {
+        generation = refused + 1
+        return current()
+      })
+  }
+}
+
+const uploads = Simulation.make({
+  name: "uploads",
+  world: Archive.make,
+  program: uploading,
+  invariant: ({ exit, world }) => {
+    if (exit._tag === "Failure") return "the program failed"
+    const { held, isSent, reads } = exit.value
+    if (reads.some((count) => count > 1)) return `a source was read ${reads.join(" and ")} times`
+    if (held.some((count) => count > 0)) return "a slot held"
+    const stored = world.ledger.ofKind("stored").length
+    return stored > 2 || (isSent && stored === 0) ? `stored ${stored} times` : undefined
+  },
+  sometimes: { "an upload fails": Simulation.marked }
+})
+
 const proved = (mode: Mode.Mode) => {
   const outcome = Simulation.verify(downloads, mode)
   process.stdout.write(`streams: ${Simulation.summary(outcome)}\n`)
@@ -155,5 +217,14 @@ describe("downloads whose readers leave", () => {
     const { exhausted } = proved(Mode.exhaustive({ deviations: 1, preemption: "every-op" }))
 
     assert.isTrue(exhausted)
+  }, 120_000)
+})
+
+describe("uploads whose bytes can be had once", () => {
+  it("are sent once, under every plan of two deviations", () => {
+    const outcome = Simulation.verify(uploads, Mode.exhaustive({ deviations: 2 }))
+    process.stdout.write(`uploads: ${Simulation.summary(outcome)}\n`)
+
+    assert.isTrue(outcome.exhausted)
   }, 120_000)
 })
