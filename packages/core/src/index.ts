@@ -3,6 +3,7 @@
  */
 export * as AnswerStore from "./store/AnswerStore.ts"
 export * as Auth from "./definition/Auth.ts"
+export * as Body from "./definition/Body.ts"
 export * as Call from "./call/Call.ts"
 export * as Calls from "./operate/Calls.ts"
 export * as CallPolicy from "./definition/CallPolicy.ts"

@@ -66,6 +66,38 @@ describe("AttemptTimer", () => {
     assert.strictEqual(timer.dueAt(), 2050)
   })
 
+  it("has no silence while it is our turn, and begins it anew when that is over", () => {
+    const timer = new AttemptTimer()
+    timer.start({ silenceMillis: 50, attemptMillis: 1000 }, 0, 2000)
+    timer.asked()
+
+    assert.strictEqual(timer.dueAt(), 50)
+    assert.isUndefined(timer.expired(50))
+    assert.strictEqual(timer.dueAt(), 100)
+    timer.given(70)
+    assert.strictEqual(timer.dueAt(), 120)
+    assert.isUndefined(timer.expired(119))
+    assert.strictEqual(timer.expired(120), "silence")
+  })
+
+  it("ends an attempt and a call all the same while it is our turn", () => {
+    const timer = new AttemptTimer()
+    timer.start({ silenceMillis: 50, attemptMillis: 100 }, 0, 150)
+    timer.asked()
+
+    assert.strictEqual(timer.expired(100), "attempt")
+    assert.strictEqual(timer.expired(150), "deadline")
+  })
+
+  it("forgets whose turn it was when another attempt starts", () => {
+    const timer = new AttemptTimer()
+    timer.start({ silenceMillis: 50, attemptMillis: 100 }, 0, 1000)
+    timer.asked()
+    timer.start({ silenceMillis: 50, attemptMillis: 100 }, 200, 1000)
+
+    assert.strictEqual(timer.expired(250), "silence")
+  })
+
   const whole = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 200 }))
 
   it.prop(

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Auth from "@breakwater/core/Auth"
 import type { CallPolicy } from "@breakwater/core/CallPolicy"
 import { CallPolicyError } from "@breakwater/core/CallPolicy"
+import * as Body from "@breakwater/core/Body"
 import * as Operation from "@breakwater/core/Operation"
 import * as PolicyRules from "@breakwater/core/PolicyRules"
 import * as Provider from "@breakwater/core/Provider"
@@ -54,6 +55,7 @@ describe("Operation.ofApi", () => {
         declared: {
           success: new Map([[200, "json"]]),
           error: new Map([[402, "json"]]),
+          streams: false,
           emptySuccess: false
         }
       }
@@ -82,7 +84,9 @@ describe("Operation.ofApi", () => {
       HttpApiEndpoint.get("nothing", "/b", { success: HttpApiSchema.NoContent }),
       HttpApiEndpoint.get("text", "/c", { success: Schema.String.pipe(HttpApiSchema.asText()) }),
       HttpApiEndpoint.post("both", "/d", { success: [Thing, HttpApiSchema.NoContent] }),
-      HttpApiEndpoint.post("created", "/e", { success: Thing.pipe(HttpApiSchema.status(201)), error: [Declined] })
+      HttpApiEndpoint.post("created", "/e", { success: Thing.pipe(HttpApiSchema.status(201)), error: [Declined] }),
+      HttpApiEndpoint.get("bytes", "/f", { success: [Body.streaming(), HttpApiSchema.NoContent] }),
+      HttpApiEndpoint.get("lines", "/g", { success: HttpApiSchema.StreamNdjson({ schema: Thing }) })
     )
     const declared = Object.fromEntries(
       [...operations(HttpApi.make("acme").add(answers))].map(([path, { declared }]) => [
@@ -107,7 +111,16 @@ describe("Operation.ofApi", () => {
         error: [],
         emptySuccess: false
       },
-      "answers.created": { success: [[201, "json"]], error: [[402, "json"]], emptySuccess: false }
+      "answers.created": { success: [[201, "json"]], error: [[402, "json"]], emptySuccess: false },
+      "answers.bytes": {
+        success: [
+          [204, "none"],
+          [200, "stream"]
+        ],
+        error: [],
+        emptySuccess: false
+      },
+      "answers.lines": { success: [[200, "stream"]], error: [], emptySuccess: false }
     })
   })
 

@@ -45,7 +45,8 @@ const all: ResolvedPolicy = {
   coalesce: false,
   rateWaitMillis: 10_000,
   rate: { reserve: 0.1, queue: 256, alarmAt: 0.8, marginMillis: 100, partitions: 10_000 },
-  maxBodyBytes: 8_388_608
+  maxBodyBytes: 8_388_608,
+  streaming: { deadlineMillis: 600_000, maxBytes: 1_073_741_824 }
 }
 
 describe("PolicyRules.resolve", () => {
@@ -86,7 +87,8 @@ describe("PolicyRules.resolve", () => {
       coalesce: true,
       rateWait: "3 seconds",
       rate: { reserve: 0, queue: 0, alarmAt: 1, margin: 0, partitions: 1 },
-      maxBodyBytes: 1
+      maxBodyBytes: 1,
+      streaming: { deadline: "1 hour", maxBytes: 5 }
     }
 
     assert.deepStrictEqual(resolved(policy), {
@@ -121,7 +123,8 @@ describe("PolicyRules.resolve", () => {
       coalesce: true,
       rateWaitMillis: 3000,
       rate: { reserve: 0, queue: 0, alarmAt: 1, marginMillis: 0, partitions: 1 },
-      maxBodyBytes: 1
+      maxBodyBytes: 1,
+      streaming: { deadlineMillis: 3_600_000, maxBytes: 5 }
     })
   })
 
@@ -298,6 +301,7 @@ describe("PolicyRules.resolve of a policy that contradicts itself", () => {
     const ranges: ReadonlyArray<readonly [string, (value: number) => CallPolicy, number, number]> = [
       ["attempts", (attempts) => ({ attempts }), 1, 20],
       ["maxBodyBytes", (maxBodyBytes) => ({ maxBodyBytes }), 1, 2 ** 31],
+      ["streaming.maxBytes", (maxBytes) => ({ streaming: { maxBytes } }), 1, Number.MAX_SAFE_INTEGER],
       ["breaker.window", (window) => ({ breaker: { window } }), 1, 10_000],
       ["breaker.minimumCalls", (minimumCalls) => ({ breaker: { window: 10_000, minimumCalls } }), 1, 10_000],
       ["breaker.consecutiveFailures", (consecutiveFailures) => ({ breaker: { consecutiveFailures } }), 1, 10_000],

@@ -21,6 +21,8 @@ export interface Answer {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** The pieces in which the endpoint streams the body, in place of `body`, which is empty. Default: it is sent whole. */
+  readonly pieces?: ReadonlyArray<Uint8Array> | undefined
   /** Whether the endpoint began its work for this answer: it did not for a refused key, a spent rate, an unreadable request or a replay. */
   readonly executed: boolean
 }

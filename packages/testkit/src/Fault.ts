@@ -69,6 +69,12 @@ export interface Silence extends Common {
   readonly _tag: "Silence"
 }
 /** @category models @since 0.1.0 */
+export interface Stalled extends Common {
+  readonly _tag: "Stalled"
+  /** Share of the body that arrives, from 0 to below 1. */
+  readonly share: number
+}
+/** @category models @since 0.1.0 */
 export interface Truncated extends Common {
   readonly _tag: "Truncated"
   /** Share of the body that arrives, from 0 to below 1. */
@@ -153,6 +159,7 @@ export type Fault =
   | LostResponse
   | Blackhole
   | Silence
+  | Stalled
   | Truncated
   | Trickle
   | ContentType
@@ -247,20 +254,31 @@ export const blackhole = (options: Processed = { processed: false }): Fault => (
 /** The headers of the answer come, then nothing more. @category constructors @since 0.1.0 */
 export const silence: Fault = { _tag: "Silence", name: "silence", phase: "body", processed: true }
 
-/** The connection breaks after this share of the body. Throws a `RangeError` unless it is from 0 to below 1. @category constructors @since 0.1.0 */
-export const truncated = (share = 0.5): Fault => {
-  if (!(share >= 0 && share < 1)) throw new RangeError(`Fault.truncated: share must be from 0 to below 1, got ${share}`)
-  return {
-    _tag: "Truncated",
-    name: `truncated after ${Math.round(share * 100)} %`,
-    phase: "body",
-    processed: true,
-    share
-  }
+const shareInRange = (of: string, share: number): number => {
+  if (!(share >= 0 && share < 1)) throw new RangeError(`Fault.${of}: share must be from 0 to below 1, got ${share}`)
+  return share
 }
 
+/** Nothing comes after this share of the body, and the connection stays. Throws a `RangeError` unless it is from 0 to below 1. @category constructors @since 0.1.0 */
+export const stalled = (share = 0.5): Fault => ({
+  _tag: "Stalled",
+  name: `stalled after ${Math.round(share * 100)} %`,
+  phase: "body",
+  processed: true,
+  share: shareInRange("stalled", share)
+})
+
+/** The connection breaks after this share of the body. Throws a `RangeError` unless it is from 0 to below 1. @category constructors @since 0.1.0 */
+export const truncated = (share = 0.5): Fault => ({
+  _tag: "Truncated",
+  name: `truncated after ${Math.round(share * 100)} %`,
+  phase: "body",
+  processed: true,
+  share: shareInRange("truncated", share)
+})
+
 /**
- * The body comes in so many pieces, each after a while: slow, and never silent for long. Default 8 pieces, one a second. Throws a `RangeError` unless there is a piece.
+ * The body comes in so many pieces, or in its own where it is streamed, each after a while: slow, and never silent for long. Default 8 pieces, one a second. Throws a `RangeError` unless there is a piece.
  * @category constructors @since 0.1.0
  */
 export const trickle = (options?: {

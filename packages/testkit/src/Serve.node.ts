@@ -94,6 +94,7 @@ const layAnswer = Effect.fnUntraced(function* (response: ServerResponse, wire: A
   if (wire.end === "complete" && wire.chunks.length <= 1 && everyMillis === undefined) return void response.end(only)
   response.flushHeaders()
   for (const chunk of wire.chunks) {
+    if (response.destroyed) return
     if (everyMillis !== undefined) yield* Effect.sleep(Duration.millis(everyMillis))
     yield* write(response, chunk)
   }

@@ -2,6 +2,8 @@
  * A third party, simulated from its own declaration: its `HttpApi` with handlers behind it, the state of its protocol around them, and a ledger of what it really did. The
  * same value answers in memory (`SimulatedNetwork`) and on a port (`Serve`); no promise is in its path, so that its time is Effect's clock. @since 0.1.0
  */
+// A body that an endpoint streams fails with whatever it fails with: a bug of the simulation.
+// @effect-diagnostics anyUnknownInErrorContext:off
 import type * as Provider from "@breakwater/core/Provider"
 import { HttpApi, HttpBody, HttpClientRequest } from "@breakwater/core/Platform"
 import type { HttpApiGroup } from "@breakwater/core/Platform"
@@ -13,6 +15,7 @@ import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { Answer, Received } from "./Exchange.ts"
 import * as Exchanges from "./Exchange.ts"
 import * as Trap from "./kernel/Trap.ts"
@@ -154,19 +157,40 @@ const serverRequest = (origin: string, request: Received): HttpServerRequest.Htt
   return HttpServerRequest.fromClientRequest(sent)
 }
 
-const bytesOf = (response: HttpServerResponse.HttpServerResponse): Uint8Array => {
-  const { body } = response
-  if (body._tag === "Uint8Array") return body.body
-  if (body._tag === "Empty") return new Uint8Array(0)
-  throw new TypeError(`a simulated provider answers with bytes, not with a body of kind ${body._tag}`)
+/** Pieces of a body that an endpoint streams: it must come to an end, since a fault has to know where its middle is. @category constants @since 0.1.0 */
+export const maxPieces = 100_000
+
+type Sent = Pick<Answer, "body" | "pieces">
+
+const nothing = new Uint8Array(0)
+
+const bytesOf = ({ body }: HttpServerResponse.HttpServerResponse): Effect.Effect<Sent> => {
+  switch (body._tag) {
+    case "Uint8Array":
+      return Effect.succeed({ body: body.body })
+    case "Empty":
+      return Effect.succeed({ body: nothing })
+    case "Stream":
+      return Effect.map(Effect.orDie(Stream.runCollect(Stream.take(body.stream, maxPieces + 1))), (pieces) => {
+        if (pieces.length > maxPieces) throw new RangeError(`a simulated provider streams at most ${maxPieces} pieces`)
+        return { body: nothing, pieces }
+      })
+    default:
+      throw new TypeError(`a simulated provider answers with bytes, not with a body of kind ${body._tag}`)
+  }
 }
 
-const answerOf = (response: HttpServerResponse.HttpServerResponse): Answer => {
+const answerOf = (response: HttpServerResponse.HttpServerResponse): Effect.Effect<Answer> => {
   const { body } = response
   const type = body._tag === "Empty" || body.contentType === undefined ? {} : { "content-type": body.contentType }
   // How long the body is, the wire says: a fault may change it.
   const { "content-length": _, ...headers } = response.headers
-  return { status: response.status, headers: { ...type, ...headers }, body: bytesOf(response), executed: true }
+  return Effect.map(bytesOf(response), (sent) => ({
+    status: response.status,
+    headers: { ...type, ...headers },
+    ...sent,
+    executed: true
+  }))
 }
 
 const missing = "a value"
@@ -239,8 +263,9 @@ const endpoints = Effect.fnUntraced(function* <Id extends string, Groups extends
   const { state, words = plainWords } = options
   const app = state === undefined ? yield* appOf(options) : Effect.provideContext(sharedApp(options), state)
   return (request) =>
-    Effect.scoped(Effect.provideService(app, HttpServerRequest.HttpServerRequest, serverRequest(origin, request))).pipe(
-      Effect.map(answerOf),
+    Effect.provideService(app, HttpServerRequest.HttpServerRequest, serverRequest(origin, request)).pipe(
+      Effect.flatMap(answerOf),
+      Effect.scoped,
       Effect.catch((error) =>
         error.reason._tag === "RouteNotFound" ? Effect.succeed(words.unknownPath(request)) : Effect.die(error)
       ),

@@ -65,7 +65,8 @@ export class SimulatedResponse extends Inspectable.Class implements HttpClientRe
 
   private get chunks(): Stream.Stream<Uint8Array> {
     const { chunks, everyMillis } = this.wire
-    if (everyMillis === undefined) return Stream.fromIterable(chunks)
+    // One at a time, as they would arrive.
+    if (everyMillis === undefined) return Stream.fromIterable(chunks, { chunkSize: 1 })
     return Stream.mapEffect(Stream.fromIterable(chunks), (chunk) =>
       Effect.as(Effect.sleep(Duration.millis(everyMillis)), chunk)
     )

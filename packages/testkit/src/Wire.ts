@@ -39,9 +39,9 @@ const answered = (
   answer: Answer,
   change?: Partial<Pick<Answered, "chunks" | "end" | "headers" | "everyMillis">>
 ): Answered => {
-  const { body, headers, status } = answer
-  const length = isBodiless(status) ? {} : { "content-length": String(body.length) }
-  const chunks = body.length === 0 ? [] : [body]
+  const { body, headers, pieces, status } = answer
+  const length = isBodiless(status) || pieces !== undefined ? {} : { "content-length": String(body.length) }
+  const chunks = pieces ?? (body.length === 0 ? [] : [body])
   return { _tag: "Answered", status, headers: { ...headers, ...length }, chunks, end: "complete", ...change }
 }
 
@@ -72,6 +72,21 @@ const inPieces = (body: Uint8Array, pieces: number): ReadonlyArray<Uint8Array> =
   )
 }
 
+/** What arrives of a body of which this share does. */
+const beginning = ({ body, pieces = [body] }: Answer, share: number): ReadonlyArray<Uint8Array> => {
+  const kept: Array<Uint8Array> = []
+  let left = Math.floor(pieces.reduce((length, piece) => length + piece.length, 0) * share)
+  for (const piece of pieces) {
+    if (left <= 0) break
+    kept.push(piece.subarray(0, left))
+    left -= piece.length
+  }
+  return kept
+}
+
+/** The answer with a body that is sent whole. */
+const withBody = ({ pieces: _, ...answer }: Answer, body: Uint8Array): Answer => ({ ...answer, body })
+
 const page = encoder.encode(
   "<!doctype html><html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n"
 )
@@ -86,11 +101,13 @@ const blanks = (bytes: number): ReadonlyArray<Uint8Array> => {
 }
 
 const huge = (answer: Answer, fault: HugeBody): Answered => {
-  const bytes = Math.max(fault.bytes, answer.body.length)
+  const { body, pieces = [body] } = answer
+  const whole = pieces.reduce((length, piece) => length + piece.length, 0)
+  const bytes = Math.max(fault.bytes, whole)
   const length = fault.announced ? { "content-length": String(bytes) } : {}
   return answered(answer, {
     headers: { ...answer.headers, ...length },
-    chunks: [answer.body, ...blanks(bytes - answer.body.length)]
+    chunks: [...pieces, ...blanks(bytes - whole)]
   })
 }
 
@@ -134,12 +151,14 @@ const undated = (options: Options): Wire => {
       return { _tag: "Silent" }
     case "Silence":
       return answered(answer, { chunks: [], end: "stall" })
-    case "Truncated": {
-      const kept = answer.body.subarray(0, Math.floor(answer.body.length * fault.share))
-      return answered(answer, { chunks: kept.length === 0 ? [] : [kept], end: "reset" })
+    case "Stalled":
+      return answered(answer, { chunks: beginning(answer, fault.share), end: "stall" })
+    case "Truncated":
+      return answered(answer, { chunks: beginning(answer, fault.share), end: "reset" })
+    case "Trickle": {
+      const chunks = answer.pieces ?? inPieces(answer.body, fault.pieces)
+      return answered(answer, { chunks, everyMillis: fault.millis })
     }
-    case "Trickle":
-      return answered(answer, { chunks: inPieces(answer.body, fault.pieces), everyMillis: fault.millis })
     case "ContentType":
       return answered({ ...answer, headers: { ...answer.headers, "content-type": fault.type } })
     case "HugeHeaders":
@@ -147,16 +166,20 @@ const undated = (options: Options): Wire => {
     case "Drift":
       return answered(isJsonSuccess(answer) ? { ...answer, body: Drifts.apply(answer.body, fault) } : answer)
     case "Garbage":
-      return answered({ ...answer, body: spoiled(answer.body) })
+      return answered(withBody(answer, spoiled(answer.body)))
     case "Html":
-      return answered({ ...answer, status: fault.status, headers: { "content-type": "text/html" }, body: page })
+      return answered({
+        ...withBody(answer, page),
+        status: fault.status,
+        headers: { "content-type": "text/html" }
+      })
     case "Status": {
       const said = edge(fault.status)
       const hint = fault.hint === undefined ? {} : Hint.headers(fault.hint, now)
       return answered({ ...said, headers: { ...said.headers, ...hint } })
     }
     case "EmptyBody":
-      return answered({ ...answer, body: nothing })
+      return answered(withBody(answer, nothing))
     case "HugeBody":
       return huge(answer, fault)
     case "ClockSkew":

@@ -14,6 +14,7 @@ const all: ReadonlyArray<Fault.Fault> = [
   Fault.blackhole(),
   Fault.blackhole({ processed: true }),
   Fault.silence,
+  Fault.stalled(0.5),
   Fault.truncated(0.5),
   Fault.trickle(),
   Fault.contentType(),
@@ -65,6 +66,7 @@ describe("Fault", () => {
       "Blackhole request not done",
       "Blackhole answer done",
       "Silence body done",
+      "Stalled body done",
       "Truncated body done",
       "Trickle body done",
       "ContentType body done",
@@ -90,6 +92,7 @@ describe("Fault", () => {
   it("refuses values that mean nothing", () => {
     assert.throws(() => Fault.truncated(1), RangeError, /share must be from 0 to below 1/u)
     assert.throws(() => Fault.truncated(Number.NaN), RangeError)
+    assert.throws(() => Fault.stalled(1), RangeError, /share must be from 0 to below 1/u)
     assert.throws(() => Fault.truncated(-0.1), RangeError)
     assert.doesNotThrow(() => Fault.truncated(0))
     assert.throws(() => Fault.trickle({ pieces: 0 }), RangeError, /Fault.trickle: pieces/u)

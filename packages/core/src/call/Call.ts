@@ -2,6 +2,7 @@
  * A protected call around what is already there: around any effect (`protect`), or as a plain `HttpClient` that existing code is given (`layer`). The third way in
  * is a declared provider (`Client`). All three go the same way (`Pipeline`). @since 0.1.0
  */
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -9,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
 import type { CallPolicy } from "../definition/CallPolicy.ts"
 import { CallPolicyError } from "../definition/CallPolicy.ts"
 import * as Dialect from "../definition/Dialect.ts"
@@ -36,6 +38,7 @@ import { LivePolicy } from "./LivePolicy.ts"
 import * as OriginMemory from "./OriginMemory.ts"
 import * as Pipeline from "./Pipeline.ts"
 import { CurrentCall, RunningCall } from "./RunningCall.ts"
+import * as StreamedBody from "./StreamedBody.ts"
 
 export { withDeadline } from "../policy/Deadline.ts"
 export { currentKey } from "./EffectAttempt.ts"
@@ -220,11 +223,15 @@ const makeClient = (inner: HttpClient.HttpClient, options: Options, origins: Ori
     const operation = origins.operation(request.method, key !== undefined)
     const connection = origins.of(originOf(request.url) ?? "invalid")
     const running = new RunningCall({ kind: HttpAttempt.plain, connection, operation, request, client: inner })
-    const call = Effect.provideService(
+    const run = Effect.provideService(
       Pipeline.run<HttpClientResponse.HttpClientResponse>(running),
       CurrentCall,
       running
     )
+    const call = Effect.withFiber<HttpClientResponse.HttpClientResponse, ProviderError>((fiber) => {
+      const scope = fiber.getRef(StreamingScope)
+      return scope === undefined ? run : StreamedBody.within(scope, running, run)
+    })
     const keyed =
       operation.safety === "keyed" && key !== undefined
         ? Effect.provideService(call, CurrentKey, new KeyCell(key))
@@ -261,6 +268,18 @@ export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient, Call
     HttpClient.HttpClient,
     Effect.flatMap(HttpClient.HttpClient, (inner) => client(inner, options))
   )
+
+/** Where the bodies of the calls inside end; `undefined` where they are read whole. */
+const StreamingScope = Context.Reference<Scope.Scope | undefined>("@breakwater/core/Call/StreamingScope", {
+  defaultValue: () => undefined
+})
+
+/**
+ * Says that the answers of plain requests inside are read as they come: a success of `Call.layer`'s client comes when its headers have, and `response.stream` is its body, once, within `streaming` of
+ * the policy. An error of it is a `TransportError` with ours as its `cause`. An answer that is no success is read whole, as ever. @category combinators @since 0.1.0
+ */
+export const streaming = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
+  Effect.flatMap(Effect.service(Scope.Scope), (scope) => Effect.provideService(self, StreamingScope, scope))
 
 /** Something that calls are made to, with the memory that they share. @category models @since 0.1.0 */
 export interface Connected {

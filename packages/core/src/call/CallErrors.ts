@@ -25,7 +25,8 @@ const contextOf = (call: RunningCall, failure: AttemptFailure, now: number) => (
   attempts: call.attempts,
   elapsed: Duration.millis(Math.max(0, Math.round(now - call.startedAt))),
   requestId: failure.requestId,
-  excerpt: failure.excerpt
+  excerpt: failure.excerpt,
+  ...(call.body?.isHandedOn === true ? { bytesRead: call.body.bytes } : {})
 })
 
 /**

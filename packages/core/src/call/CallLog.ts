@@ -163,6 +163,20 @@ export const watched = (call: RunningCall, fiber: AnyFiber, what: string): Effec
   })
 }
 
+/** A body that was read as it came has broken: a line at level Warning. @category logging @since 0.1.0 */
+export const streamFailed = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  now: number,
+  failure: AttemptFailure,
+  bytes: number
+): Effect.Effect<void> =>
+  write(
+    call,
+    Effect.logWarning(`${call.operation.name} stream failed after ${bytes} bytes: ${failure.reason.message}`),
+    { ...fields(call, fiber, ofAttempt(call, now), failure.status, failure), [field.event]: "stream failed" }
+  )
+
 /** The line of a write that its caller interrupted when it may have been carried out: nobody knows what came of it. @category logging @since 0.1.0 */
 export const abandoned = (call: RunningCall, fiber: AnyFiber, now: number, underWay: boolean): Effect.Effect<void> =>
   write(

@@ -14,6 +14,8 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Streamed } from "../definition/Body.ts"
 import type { Environment } from "../definition/Auth.ts"
 import * as Auth from "../definition/Auth.ts"
 import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
@@ -32,7 +34,7 @@ import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
 import * as CredentialSources from "../store/CredentialSource.ts"
 import { CredentialSourceError } from "../store/CredentialSource.ts"
 import type { IdempotencyKey } from "../policy/Idempotency.ts"
-import type { HttpApi, HttpApiClient, HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
+import type { HttpApi, HttpApiClient, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "../vocabulary/Platform.ts"
 import { HttpClient } from "../vocabulary/Platform.ts"
 import type { FatalError, OutcomeUnknown, RetryableError } from "../vocabulary/ProviderError.ts"
 import * as Redaction from "../vocabulary/Redaction.ts"
@@ -65,13 +67,25 @@ export type Request<E extends HttpApiEndpoint.ConstraintRequest> = Part<"params"
 
 type Flat<T> = { readonly [K in keyof T]: T[K] }
 
+/** What an operation gives: its value, or an answer whose body is read as it comes. @category type-level @since 0.1.0 */
+export type SuccessOf<S extends Safety.Safety, Success> = Success extends HttpApiSchema.StreamUint8Array
+  ? Streamed<Uint8Array, ErrorsOf<S>>
+  : Success extends HttpApiSchema.StreamNdjson<infer Item>
+    ? Streamed<Item["Type"], ErrorsOf<S>>
+    : HttpApiClient.SuccessType<Success>
+
+/** A body that is read as it comes needs a scope to end with. @category type-level @since 0.1.0 */
+export type ScopeOf<Success> = Success extends HttpApiSchema.StreamUint8Array | HttpApiSchema.StreamNdjson<infer _>
+  ? Scope.Scope
+  : never
+
 /** One operation as a function. @category type-level @since 0.1.0 */
 export type Method<Name extends string, E extends HttpApiEndpoint.ConstraintRequest> = (
   ...request: {} extends Request<E> ? [request?: Flat<Request<E>>] : [request: Flat<Request<E>>]
 ) => Effect.Effect<
-  HttpApiClient.SuccessType<E["~Success"]>,
+  SuccessOf<Safety.OfEndpoint<E>, E["~Success"]>,
   E["~Error"]["Type"] | ErrorsOf<Safety.OfEndpoint<E>>,
-  KeyOf<Safety.OfEndpoint<E>, Name>
+  KeyOf<Safety.OfEndpoint<E>, Name> | ScopeOf<E["~Success"]>
 >
 
 type MethodsOf<Prefix extends string, Endpoints> = {

@@ -5,6 +5,7 @@
 // A generated method fails with whatever its schemas do; `ResponseDecoding` tells it apart.
 // @effect-diagnostics anyUnknownInErrorContext:off
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
 import type { Any } from "../definition/Provider.ts"
 import type * as Operation from "../definition/Operation.ts"
 import type { HttpApi, HttpClientResponse } from "../vocabulary/Platform.ts"
@@ -14,6 +15,7 @@ import type * as Client from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import * as Pipeline from "./Pipeline.ts"
+import * as StreamedBody from "./StreamedBody.ts"
 import * as ResponseDecoding from "./ResponseDecoding.ts"
 import type { AttemptKind } from "./RunningCall.ts"
 import { RunningCall } from "./RunningCall.ts"
@@ -30,9 +32,12 @@ const clientFor = (
 ) => {
   const protect = (request: HttpClientRequest.HttpClientRequest) => {
     const absolute = HttpClientRequest.setUrl(request, baseUrl + request.url)
-    return Pipeline.run<HttpClientResponse.HttpClientResponse>(
-      new RunningCall({ kind, connection, operation, request: absolute, client })
-    )
+    const call = new RunningCall({ kind, connection, operation, request: absolute, client })
+    const running = Pipeline.run<HttpClientResponse.HttpClientResponse>(call)
+    if (operation.declared?.streams !== true) return running
+    // The type of the method asks for the scope.
+    const scope = Effect.service(Scope.Scope) as unknown as Effect.Effect<Scope.Scope>
+    return Effect.flatMap(scope, (parent) => StreamedBody.within(parent, call, running))
   }
   return HttpClient.makeWith<never, never, ProviderError, never>(
     (request) => Effect.flatMap(request, protect),

@@ -58,8 +58,10 @@ const askedBy = ({
 
 /** What the call must have in common with another one to wait for its answer; `undefined` if it may not. @category accessors @since 0.1.0 */
 export const keyOf = (call: RunningCall): string | undefined => {
-  const { connection, flight, operation, policy, request, shadowed } = call
+  const { body, connection, flight, operation, policy, request, shadowed } = call
   if (!policy.coalesce || operation.safety !== "safe" || flight || shadowed !== undefined) return undefined
+  // Nobody but its reader can have a body that is on its way.
+  if (body !== undefined) return undefined
   const asked = request === undefined ? undefined : askedBy(request)
   if (asked === undefined) return undefined
   const generation = connection.options.credential?.peek()?.generation ?? 0

@@ -28,7 +28,7 @@ type Step = (call: RunningCall, fiber: AnyFiber) => Effect.Effect<unknown, unkno
 
 /** Whether a second attempt may be made beside the first one at all. @category guards @since 0.1.0 */
 export const isHedged = (call: RunningCall): boolean =>
-  call.policy.hedge !== undefined && call.operation.safety === "safe" && call.isReplayable
+  call.policy.hedge !== undefined && call.operation.safety === "safe" && call.isReplayable && call.body === undefined
 
 const knownDelay = (call: RunningCall): HedgeDelay | undefined => {
   const { hedge } = call.policy

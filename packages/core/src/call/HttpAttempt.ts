@@ -85,6 +85,10 @@ const readBody = (
   call.heard()
   call.source = source
   if (BodyRead.isEmpty(request, source)) return Effect.succeed(new BufferedResponse(request, source, empty))
+  if (call.body?.takes(source.status) === true) {
+    call.body.open(source)
+    return Effect.succeed(new BufferedResponse(request, source, empty))
+  }
   return Effect.flatMap(BodyRead.read(source, call.policy.maxBodyBytes, call), (body) =>
     buffered(call, request, source, body)
   )
@@ -160,7 +164,7 @@ export const plain: AttemptKind = {
   exchange,
   further,
   classify,
-  result: (call) => Exit.succeed(call.answer),
+  result: (call) => Exit.succeed(call.body?.isOpen === true ? call.body.response : call.answer),
   lastAnswer: (call) => call.answer
 }
 

@@ -102,7 +102,7 @@ const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
 const send = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const { client, kind } = call
   const { exchange } = kind
-  return exchange !== undefined && client !== undefined && isDirect(client)
+  return exchange !== undefined && client !== undefined && isDirect(client) && call.body === undefined
     ? exchanging(call, fiber, exchange)
     : onFiber(call, fiber, (wireFiber) => kind.wire(call, wireFiber))
 }
@@ -200,9 +200,10 @@ const conclude = (
   const failure =
     call.expiry === undefined || Exit.isSuccess(exit) ? call.kind.classify(call, exit, now) : expired(call, now)
   settle(call, fiber, failure, now)
+  const unread = failure === undefined ? undefined : call.body?.discard()
   const changes = CircuitLog.report(call, fiber)
   // After the verdict, since whoever waits for the slot runs at once, and asks the breaker.
-  call.lane.bulkhead.release(call)
+  call.releaseSlot()
   const status = CallSpan.wireStatusOf(call, failure)
   CallSpan.measureAttempt(call, fiber, now, status, CallSpan.errorTypeOf(call, failure))
   CallSpan.endAttempt(call, fiber, status, failure)
@@ -214,7 +215,7 @@ const conclude = (
       // Goes on with another attempt, or with the last answer as it is.
       next === anotherAttempt ? attempt(call, fiber) : Effect.succeed(next)
     )
-    return told(changes, next)
+    return told(unread, told(changes, next))
   }
   call.connection.retries.deposit(call.retryPaid)
   const result = told(changes, call.kind.result(call, exit))
@@ -281,7 +282,8 @@ const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unk
   const outcome = outcomeOf(call, exit)
   const { isUnderWay } = call
   call.release(now)
-  call.key?.end(outcome === "ok")
+  // A body that is on its way has the key until it has come.
+  if (outcome !== "ok" || call.body?.isOpen !== true) call.key?.end(outcome === "ok")
   const metrics = call.connection.metrics(call.operation)
   if (!call.flight) metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)

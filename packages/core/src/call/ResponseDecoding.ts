@@ -10,13 +10,15 @@ import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Stream from "effect/Stream"
+import type { Streamed } from "../definition/Body.ts"
 import type { BodyKind, Operation } from "../definition/Operation.ts"
 import * as Operations from "../definition/Operation.ts"
 import type { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
 import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
-import { HttpApi, HttpApiClient } from "../vocabulary/Platform.ts"
+import { HttpApi, HttpApiClient, HttpClientError } from "../vocabulary/Platform.ts"
 import type { FatalError, OutcomeUnknown, ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
@@ -25,6 +27,7 @@ import * as HttpAttempt from "./HttpAttempt.ts"
 import type { Connection } from "./Connection.ts"
 import * as Pipeline from "./Pipeline.ts"
 import { RunningCall, defects, nowOf } from "./RunningCall.ts"
+import type { StreamedBody } from "./StreamedBody.ts"
 
 type Decode = (response: BufferedResponse) => Effect.Effect<unknown, unknown>
 
@@ -85,7 +88,7 @@ const compile = (api: HttpApi.Top): ReadonlyArray<Decoded> => {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const all = Context.getOrUndefined(mergedAnnotations, HttpApi.ParseOptions)
-      const kinds = Operations.declaredOf(successes, errors)
+      const kinds = Operations.declaredOf(endpoint, successes, errors)
       const ofSuccess = jsonDecoders(
         successes,
         kinds.success,
@@ -96,9 +99,15 @@ const compile = (api: HttpApi.Top): ReadonlyArray<Decoded> => {
         kinds.error,
         Context.getOrUndefined(mergedAnnotations, HttpApi.ErrorParseOptions) ?? all
       )
+      const streams = [...Operations.streamsOf(endpoint.success)]
+      const bytes = new Set(
+        streams.filter(([, schema]) => Operations.isStreamedBytes(schema)).map(([status]) => status)
+      )
       const generated = generatedDecoder(api, group, endpoint)
       const decode: Decode = (response) => {
         const { parsed, status } = response
+        // Bytes are handed on as they come, whatever their type.
+        if (bytes.has(status)) return Effect.void
         if (kinds.success.get(status) === "none" || kinds.error.get(status) === "none")
           return generated(response.withoutBody())
         if (parsed._tag !== "Json") return generated(response)
@@ -131,12 +140,37 @@ const generatedDecoder = (api: HttpApi.Top, group: HttpApiGroup.Top, endpoint: H
 export const inCall =
   (decode: Decode) =>
   (call: RunningCall, response: BufferedResponse): Effect.Effect<unknown, unknown> => {
+    if (call.body?.isOpen === true) return streamed(call.body, decode)
     const decoded = decode(response)
     return Effect.catchCause(decoded, (cause) => {
       const drift = schemaErrorIn(cause)
       return drift === undefined ? Effect.failCause(cause) : drifted(call, response, drift)
     })
   }
+
+/** The answer with its body on its way; an item of it that does not fit is drift, and the end of the stream. */
+const streamed = (body: StreamedBody, decode: Decode): Effect.Effect<unknown, unknown> => {
+  const { announced, response } = body
+  const { headers, status } = response
+  const head = { status, headers, contentType: headers["content-type"], contentLength: announced }
+  const decoded = Effect.catch(decode(response), (error) => unfit(body, error))
+  return Effect.map(decoded, (items): Streamed<unknown, unknown> => ({
+    ...head,
+    stream: Stream.isStream(items) ? Stream.catch(items as Items, (error) => unstreamed(body, error)) : body.stream
+  }))
+}
+
+type Items = Stream.Stream<unknown, unknown>
+
+const unfit = (body: StreamedBody, error: unknown): Effect.Effect<never, ProviderError> => {
+  const issue = Schema.isSchemaError(error) ? firstIssue(error) : { path: "", expected: "a body that can be read" }
+  return Effect.withFiber((fiber) => body.unfit(fiber, issue.path, issue.expected))
+}
+
+const unstreamed = (body: StreamedBody, error: unknown): Items => {
+  const ours = HttpClientError.isHttpClientError(error) ? error.cause : undefined
+  return isProviderError(ours) ? Stream.fail(ours) : Stream.fromEffect(unfit(body, error))
+}
 
 /** A success that cannot be read has happened all the same: of a write, nobody knows what came of it. */
 const landed = (call: RunningCall, status: number): boolean =>

@@ -28,6 +28,7 @@ import type { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Admitted } from "./Breaker.ts"
 import type { Connection, Lane } from "./Connection.ts"
+import type { StreamedBody } from "./StreamedBody.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -118,6 +119,8 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
 
   readonly timer = new AttemptTimer()
   expiry: Expiry | undefined = undefined
+  /** The body of an answer that is read as it comes, where the call is to have one. */
+  body: StreamedBody | undefined = undefined
   /** What is on the wire: a fiber, or an exchange of a transport that calls back. */
   wireFiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   exchange: Exchanging | undefined = undefined
@@ -179,13 +182,18 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
     this.place = undefined
   }
 
+  /** Gives back the slot, unless a body that is on its way has it still. */
+  releaseSlot(): void {
+    if (this.body?.isOpen !== true) this.lane.bulkhead.release(this)
+  }
+
   /** Gives back what was not spent. Safe to run twice. */
   release(now: number): void {
     this.leaveLine(now)
     this.connection.rate.refund(this, now)
     this.lane.breaker.release(this, now)
     // Last, since whoever waits for the slot runs at once, and asks the breaker.
-    this.lane.bulkhead.release(this)
+    this.releaseSlot()
   }
 }
 

@@ -115,6 +115,14 @@ export interface Hedge {
   readonly minimumDelay?: Duration.Input | undefined
 }
 
+/** Bounds of a body that is read as it comes (`Body.streaming`, `Call.streaming`). @category models @since 0.1.0 */
+export interface Streaming {
+  /** From the headers to the end of the body, whoever is slow. Default `"10 minutes"`. */
+  readonly deadline?: Duration.Input | undefined
+  /** Largest body, in bytes, 1 to 2^53 - 1. Default 1 GiB. */
+  readonly maxBytes?: number | undefined
+}
+
 /** How the calls of a connection share its rate. @category models @since 0.1.0 */
 export interface RateSharing {
   /** Share of each limit's burst, and of what a provider says is left, that webhooks and imports leave to interactive calls; from 0 to below 1. Default 0.1. */
@@ -178,6 +186,7 @@ export interface CallPolicy {
   readonly shadow?: ReadonlyArray<Shadowable> | undefined
   /** Largest body of an answer that is read, in bytes. Default 8 MiB. */
   readonly maxBodyBytes?: number | undefined
+  readonly streaming?: Streaming | undefined
 }
 
 /** A policy with every field filled in, times in milliseconds: what the pipeline reads. @category models @since 0.1.0 */
@@ -229,6 +238,7 @@ export interface ResolvedPolicy {
   }
   readonly shadow: ReadonlyArray<Shadowable> | undefined
   readonly maxBodyBytes: number
+  readonly streaming: { readonly deadlineMillis: number; readonly maxBytes: number }
 }
 
 /** A policy that contradicts itself, or a field out of range. The layer that was given it is not built. @category errors @since 0.1.0 */
@@ -279,7 +289,8 @@ export const defaults = {
     webhook: { rateWait: Duration.seconds(30) },
     import: { deadline: Duration.minutes(10), rateWait: Duration.minutes(5) }
   },
-  maxBodyBytes: 8 * 1024 * 1024
+  maxBodyBytes: 8 * 1024 * 1024,
+  streaming: { deadline: Duration.minutes(10), maxBytes: 1024 ** 3 }
 } satisfies CallPolicy
 
 /** What a policy that does nothing unless it is asked for takes where a field of it is left out. @category constants @since 0.1.0 */
@@ -383,6 +394,7 @@ export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
   hedge: mergePart(base.hedge, override.hedge),
   bulkhead: mergePart(bent(base, override).bulkhead, override.bulkhead),
   rate: mergePart(base.rate, override.rate),
+  streaming: mergePart(base.streaming, override.streaming),
   classes: mergeClasses(base.classes, override.classes)
 })
 

@@ -3,6 +3,7 @@
  * layer is built; annotations here are what `HttpApi` lacks. @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
@@ -37,12 +38,14 @@ export interface Operation {
 }
 
 /** How a declared body is to be read. @category models @since 0.1.0 */
-export type BodyKind = "json" | "none" | "other"
+export type BodyKind = "json" | "none" | "stream" | "other"
 
 /** The answers that an endpoint declares, by status. @category models @since 0.1.0 */
 export interface Declared {
   readonly success: ReadonlyMap<number, BodyKind>
   readonly error: ReadonlyMap<number, BodyKind>
+  /** A success has a body that is read as it comes. */
+  readonly streams: boolean
   /** No success has a body. */
   readonly emptySuccess: boolean
 }
@@ -88,6 +91,19 @@ type Schemas = ReadonlyMap<number, ReadonlyArray<Schema.Top>>
 /** The annotation by which `HttpApiSchema.asText` and its like mark an encoding; JSON has none. */
 const encodingOf = SchemaAST.resolveAt<{ readonly _tag: string }>("~httpApiEncoding")
 
+const streams = new Set<unknown>(["StreamUint8Array", "StreamNdjson"])
+const tagOf = (schema: Schema.Top): unknown => (Predicate.hasProperty(schema, "_tag") ? schema._tag : undefined)
+
+/** Whether a body is bytes that are read as they come. @category guards @since 0.1.0 */
+export const isStreamedBytes = (schema: Schema.Top): boolean => tagOf(schema) === "StreamUint8Array"
+
+/** The annotation by which a schema has another status than 200. */
+const statusOf = SchemaAST.resolveAt<number>("httpApiStatus")
+
+/** The successes whose body is read as it comes, by status: `HttpApi.reflect` leaves them out. @category accessors @since 0.1.0 */
+export const streamsOf = (success: Iterable<Schema.Top>): ReadonlyMap<number, Schema.Top> =>
+  new Map([...success].filter((each) => streams.has(tagOf(each))).map((each) => [statusOf(each.ast) ?? 200, each]))
+
 const bodyKind = (schemas: ReadonlyArray<Schema.Top>): BodyKind => {
   if (schemas.every((schema) => HttpApiSchema.isNoContent(schema.ast))) return "none"
   return schemas.every(
@@ -101,9 +117,20 @@ const kinds = (schemas: Schemas): ReadonlyMap<number, BodyKind> =>
   new Map([...schemas].map(([status, each]) => [status, bodyKind(each)]))
 
 /** What a declaration says about the bodies of an endpoint's answers. @category constructors @since 0.1.0 */
-export const declaredOf = (successes: Schemas, errors: Schemas): Declared => {
-  const success = kinds(successes)
-  return { success, error: kinds(errors), emptySuccess: [...success.values()].every((kind) => kind === "none") }
+export const declaredOf = (
+  { success: schemas }: { readonly success: Iterable<Schema.Top> },
+  successes: Schemas,
+  errors: Schemas
+): Declared => {
+  const streamed = [...streamsOf(schemas).keys()].map((status) => [status, "stream"] as const)
+  const success = new Map([...kinds(successes), ...streamed])
+  const each = [...success.values()]
+  return {
+    success,
+    error: kinds(errors),
+    streams: streamed.length > 0,
+    emptySuccess: each.every((kind) => kind === "none")
+  }
 }
 
 /** What a declaration says about an endpoint, whoever provides it and under whatever policy. */
@@ -132,7 +159,7 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
           safety: Safety.ofEndpoint(endpoint),
           keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
           cost: Context.get(mergedAnnotations, Cost),
-          declared: declaredOf(successes, errors)
+          declared: declaredOf(endpoint, successes, errors)
         }
       })
     }

@@ -9,6 +9,7 @@ export interface Explained {
   readonly name: string
   readonly safety: string
   readonly policy: ResolvedPolicy
+  readonly declared?: { readonly streams: boolean } | undefined
 }
 
 const time = (millis: number): string => Duration.format(Duration.millis(millis))
@@ -96,6 +97,9 @@ export const explain = (operation: Explained): string => {
     `  bulkhead: ${bulkhead.concurrency} at once${adaptiveWords(policy)}, ${bulkhead.queue} waiting, ${time(bulkhead.queueMillis)} at most`,
     ...loadLines(operation),
     `  rate budget: waits ${time(policy.rateWaitMillis)} at most, ${policy.rate.queue} of a class; webhooks and imports leave ${Math.round(policy.rate.reserve * 100)} %`,
-    `  body: ${policy.maxBodyBytes} bytes at most`
+    `  body: ${policy.maxBodyBytes} bytes at most`,
+    ...(operation.declared?.streams === true
+      ? [`  stream: ${policy.streaming.maxBytes} bytes at most, within ${time(policy.streaming.deadlineMillis)}`]
+      : [])
   ].join("\n")
 }

@@ -220,6 +220,11 @@ const shadow = ({ shadow = [] }: CallPolicy) => {
   return shadow.length === 0 ? undefined : shadow
 }
 
+const streaming = ({ streaming = {} }: CallPolicy) => ({
+  deadlineMillis: millis("streaming.deadline", streaming.deadline, ms(defaults.streaming.deadline)),
+  maxBytes: count("streaming.maxBytes", streaming.maxBytes, defaults.streaming.maxBytes, 1, Number.MAX_SAFE_INTEGER)
+})
+
 const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
   const time = timeouts(policy)
   if (policy.schedule !== undefined && policy.backoff !== undefined) {
@@ -240,7 +245,8 @@ const resolveOrThrow = (policy: CallPolicy): ResolvedPolicy => {
     rateWaitMillis: within("rateWait", policy.rateWait, rateWait, "deadline", time.deadlineMillis),
     rate: rate(policy),
     shadow: shadow(policy),
-    maxBodyBytes: count("maxBodyBytes", policy.maxBodyBytes, defaults.maxBodyBytes, 1, 2 ** 31)
+    maxBodyBytes: count("maxBodyBytes", policy.maxBodyBytes, defaults.maxBodyBytes, 1, 2 ** 31),
+    streaming: streaming(policy)
   }
 }
 

@@ -22,7 +22,8 @@ export const readAtOnce = 64 * 1024
 const isBodiless = (method: string, status: number): boolean =>
   method === "HEAD" || status === 204 || status === 205 || status === 304
 
-const announcedLength = (header: string | undefined): number | undefined =>
+/** `Content-Length`, where it is one. @category parsers @since 0.1.0 */
+export const announcedLength = (header: string | undefined): number | undefined =>
   header !== undefined && /^\d{1,15}$/u.test(header) ? Number(header) : undefined
 
 /** The pieces of a body in one, of `length` bytes together; a single piece as it is. @category constructors @since 0.1.0 */
@@ -70,8 +71,8 @@ export const read = (
     : readChunks(source, limit, listener)
 }
 
-/** Opens a body and closes it at once: a connection whose body nobody reads would wait for a reader. */
-const cutOff = (source: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
+/** Opens a body and closes it at once: a connection whose body nobody reads would wait for a reader. @category combinators @since 0.1.0 */
+export const cutOff = (source: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
   Effect.asVoid(Effect.exit(Effect.scoped(Stream.toPull(source.stream))))
 
 const readChunks = (source: HttpClientResponse.HttpClientResponse, limit: number, listener: Listener) =>
@@ -88,8 +89,8 @@ const readChunks = (source: HttpClientResponse.HttpClientResponse, limit: number
     return Effect.map(Stream.runForEach(emptyBodyIsEmpty(source.stream), chunk), () => joined(chunks, length))
   })
 
-/** Some transports fail with `EmptyBodyError` where others give a stream without elements. */
-const emptyBodyIsEmpty = (stream: Stream.Stream<Uint8Array, HttpClientError.HttpClientError>) =>
+/** Some transports fail with `EmptyBodyError` where others give a stream without elements. @category combinators @since 0.1.0 */
+export const emptyBodyIsEmpty = (stream: Stream.Stream<Uint8Array, HttpClientError.HttpClientError>) =>
   Stream.catchIf(
     stream,
     (error) => error.reason._tag === "EmptyBodyError",

@@ -25,8 +25,12 @@ const context = {
   /** The provider's id of the last answered request, to quote to its support. */
   requestId: Schema.optional(Schema.String),
   /** The first 2 KiB of the last answer's body, sanitised. */
-  excerpt: Schema.optional(Schema.String)
+  excerpt: Schema.optional(Schema.String),
+  /** Of a body that was read as it came: bytes that the reader had been given when it broke. */
+  bytesRead: Schema.optional(Schema.Int)
 }
+
+const after = (bytes: number | undefined): string => (bytes === undefined ? "" : ` after ${bytes} bytes`)
 
 /**
  * Trying again is safe, with the same key where there is one, not after `retryUntil`. `sent` is `"no"` when no request left the process or
@@ -47,7 +51,7 @@ export class RetryableError extends Schema.TaggedError<RetryableError>("@breakwa
     return retryAfter(this.reason)
   }
   override get message(): string {
-    return `${this.operation}: ${this.reason.message}`
+    return `${this.operation}: ${this.reason.message}${after(this.bytesRead)}`
   }
 }
 
@@ -60,7 +64,7 @@ export class FatalError extends Schema.TaggedError<FatalError>("@breakwater/core
   }
 ) {
   override get message(): string {
-    return `${this.operation}: ${this.reason.message}`
+    return `${this.operation}: ${this.reason.message}${after(this.bytesRead)}`
   }
 }
 
@@ -76,7 +80,7 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("@breakwa
   }
 ) {
   override get message(): string {
-    return `${this.operation}: outcome unknown, ${this.reason.message}`
+    return `${this.operation}: outcome unknown, ${this.reason.message}${after(this.bytesRead)}`
   }
 }
 

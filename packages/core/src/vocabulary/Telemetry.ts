@@ -117,6 +117,12 @@ export const reloaded = ["changed", "unchanged", "rejected"] as const
 /** @category models @since 0.1.0 */
 export type PolicyReload = (typeof reloaded)[number]
 
+/** How a body that is read as it comes came to its end: whole, left by its reader, or broken. @category constants @since 0.1.0 */
+export const streamed = ["complete", "left", "broken"] as const
+
+/** @category models @since 0.1.0 */
+export type StreamEnd = (typeof streamed)[number]
+
 /** Events of the span of a call. Each kind of wait has one of its own. @category constants @since 0.1.0 */
 export const event = {
   wait: "breakwater.wait",
@@ -124,7 +130,8 @@ export const event = {
   denial: "breakwater.retry.denied",
   hedge: "breakwater.hedge",
   coalesced: "breakwater.coalesced",
-  shadow: "breakwater.shadow"
+  shadow: "breakwater.shadow",
+  streamed: "breakwater.stream"
 } as const
 
 type Labels = Readonly<Record<string, string>>
@@ -183,6 +190,12 @@ export const retriesDenied = counter("breakwater.retry.denied", "{attempt}", "Re
 
 /** Second attempts beside slow ones, that were sent and that brought the answer. @category metrics @since 0.1.0 */
 export const hedges = counter("breakwater.hedge.count", "{attempt}", "Second attempts beside slow ones, by outcome")
+
+/** Seconds from the headers of an answer that is read as it comes to its end, by how that came. @category metrics @since 0.1.0 */
+export const streams = seconds("breakwater.stream.duration", "Duration of bodies that are read as they come")
+
+/** Bytes of answers that are read as they come, by how those came to their end. @category metrics @since 0.1.0 */
+export const streamBytes = counter("breakwater.stream.bytes", "By", "Bytes of bodies that are read as they come")
 
 /** Calls that waited for another call's answer instead of asking for it. @category metrics @since 0.1.0 */
 export const coalesced = counter("breakwater.coalesce.count", "{call}", "Calls that shared another call's answer")

@@ -5,6 +5,7 @@ import { Context, Effect, Layer, Redacted, Schema, Stream } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import type { HttpClient, HttpClientRequest } from "effect/http"
 import * as Auth from "@breakwater/core/Auth"
+import * as Body from "@breakwater/core/Body"
 import * as Client from "@breakwater/core/Client"
 import * as Provider from "@breakwater/core/Provider"
 import * as Safety from "@breakwater/core/Safety"
@@ -12,6 +13,13 @@ import type * as Fake from "./FakeTransport.ts"
 
 const Stored = Schema.Struct({ id: Schema.String })
 const id = { id: Schema.String }
+
+/** A domain error beside a stream. */
+export class Gone extends Schema.TaggedError<Gone>("test/Gone")(
+  "Gone",
+  { since: Schema.String },
+  { httpApiStatus: 410 }
+) {}
 
 const uploads = HttpApiGroup.make("uploads").add(
   HttpApiEndpoint.put("replace", "/files/:id", {
@@ -25,8 +33,23 @@ const uploads = HttpApiGroup.make("uploads").add(
   )
 )
 
+export const Line = Schema.Struct({ id: Schema.Int })
+
+const downloads = HttpApiGroup.make("downloads").add(
+  HttpApiEndpoint.get("get", "/files/:id", { params: id, success: Body.streaming(), error: Gone }),
+  HttpApiEndpoint.get("lines", "/files/:id/lines", {
+    params: id,
+    success: HttpApiSchema.StreamNdjson({ schema: Line })
+  }),
+  HttpApiEndpoint.post("render", "/renders", { success: Body.streaming() }),
+  HttpApiEndpoint.post("print", "/prints", { success: Body.streaming() }).pipe(
+    Safety.keyed({ header: "Idempotency-Key", window: "24 hours" })
+  ),
+  HttpApiEndpoint.get("plain", "/plain", { success: Stored })
+)
+
 export const provider = Provider.make("media", {
-  api: HttpApi.make("media").add(uploads),
+  api: HttpApi.make("media").add(uploads).add(downloads),
   environments: { sandbox: "https://sandbox.media.test", production: "https://api.media.test" },
   auth: Auth.bearer()
 })

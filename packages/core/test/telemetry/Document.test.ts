@@ -96,7 +96,8 @@ describe("docs/telemetry.md", () => {
       ...Telemetry.outcomes,
       ...Telemetry.refreshed,
       ...Telemetry.hedged,
-      ...Telemetry.reloaded
+      ...Telemetry.reloaded,
+      ...Telemetry.streamed
     ])
     agree("waits", valuesOf("breakwater.wait.for"), Telemetry.waitsFor)
     for (const denial of Telemetry.denials) assert.include(valuesOf("breakwater.reason"), denial)
