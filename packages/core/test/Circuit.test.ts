@@ -1153,6 +1153,45 @@ describe("Circuit with more under way than it watches", () => {
   })
 })
 
+describe("Circuit with more slow calls under way than it remembers", () => {
+  const hanging = () =>
+    new Circuit({ ...options, consecutiveFailures: 9999, minimumCalls: 9999, window: 9999, slowAfterMillis: 50 })
+  /** So many calls that begin then, and are slow. */
+  const slow = (circuit: Circuit, count: number, now: number): ReadonlyArray<number> => {
+    const tickets = Array.from({ length: count }, () => circuit.admit(now))
+    circuit.notice(now + 51, middle)
+    return tickets
+  }
+  const counts = (circuit: Circuit, now: number) => {
+    const { calls, failures } = circuit.snapshot(now)
+    return { calls, failures }
+  }
+
+  it("remembers 1,024, and takes the oldest for another call when it ends", () => {
+    const circuit = hanging()
+    const [oldest = 0, second = 0] = slow(circuit, 1024, 0)
+    slow(circuit, 1, 60)
+
+    circuit.settle(second, "failure", 120, middle)
+    const ofSecond = counts(circuit, 120)
+    circuit.settle(oldest, "failure", 120, middle)
+
+    assert.deepStrictEqual(ofSecond, { calls: 1025, failures: 1 })
+    assert.deepStrictEqual(counts(circuit, 120), { calls: 1026, failures: 2 })
+  })
+
+  it("remembers none that has ended", () => {
+    const circuit = hanging()
+    const [first = 0] = slow(circuit, 1, 0)
+    for (const now of [60, 120])
+      for (const ticket of slow(circuit, 600, now)) circuit.settle(ticket, "success", now + 51, middle)
+
+    circuit.settle(first, "failure", 180, middle)
+
+    assert.deepStrictEqual(counts(circuit, 180), { calls: 1201, failures: 1 })
+  })
+})
+
 describe("Circuit that learns late that a slow call failed", () => {
   const timing = (overrides: Partial<CircuitOptions>) =>
     new Circuit({ ...options, consecutiveFailures: 100, failureRate: 1, slowAfterMillis: 50, ...overrides })
@@ -1244,5 +1283,71 @@ describe("Circuit.configure from a time window", () => {
     circuit.configure({ ...timed, timeWindowMillis: undefined }, 10_000)
 
     assert.deepStrictEqual(counts(circuit, 10_000), { calls: 0, failures: 0, slow: 0 })
+  })
+})
+
+describe("Circuit.configure of other sizes than the window's", () => {
+  it("finds a slow call that is under way in the same window", () => {
+    const circuit = new Circuit({ ...options, minimumCalls: 100, slowAfterMillis: 50 })
+    const ticket = circuit.admit(0)
+    circuit.notice(60, middle)
+    circuit.configure({ ...options, minimumCalls: 100, slowAfterMillis: 50, openMillis: 200 }, 60)
+
+    circuit.settle(ticket, "failure", 70, middle, { startedAt: 0 })
+
+    const { calls, failures, slow } = circuit.snapshot(70)
+    assert.deepStrictEqual({ calls, failures, slow }, { calls: 1, failures: 1, slow: 1 })
+  })
+
+  it("takes another age for another window, and brings nothing back that was too old", () => {
+    const younger = new Circuit(options)
+    attempt(younger, "success", 0)
+    younger.configure({ ...options, windowAgeMillis: 200 }, 100)
+    const timed = new Circuit({ ...options, timeWindowMillis: 1000 })
+    attempt(timed, "success", 0)
+    timed.configure({ ...options, windowAgeMillis: 10_000 }, 5000)
+
+    assert.deepStrictEqual(
+      [younger.snapshot(200).calls, younger.snapshot(201).calls, timed.snapshot(5000).calls],
+      [1, 0, 0]
+    )
+  })
+})
+
+describe("Circuit.snapshot and what else is asked of it", () => {
+  it("says why it opened for as long as it is not closed", () => {
+    const circuit = opened({ successesToClose: 1 })
+    const open = circuit.snapshot(0).reason
+    const probe = circuit.admit(100)
+    const halfOpen = circuit.snapshot(100).reason
+    circuit.settle(probe, "success", 100, middle)
+
+    assert.deepStrictEqual([open, halfOpen, circuit.snapshot(100).reason], ["1 failure", "1 failure", undefined])
+  })
+
+  it("is closed to begin with, and times calls where one can be slow", () => {
+    const [untimed, timed] = [new Circuit(options), new Circuit({ ...options, slowAfterMillis: 50 })]
+
+    assert.deepStrictEqual([untimed.isClosed, opened().isClosed], [true, false])
+    assert.deepStrictEqual([untimed.timesCalls, timed.timesCalls], [false, true])
+  })
+
+  it("has changed once it opened, and not when it is closed while it is", () => {
+    const closed = new Circuit(options)
+    closed.close()
+
+    assert.deepStrictEqual([opened().hasChanged, closed.hasChanged, closed.takeChanges()], [true, false, []])
+  })
+})
+
+describe("Circuit with a place for another probe", () => {
+  it("takes nobody's whose lease is over while one is free", () => {
+    const circuit = opened({ probes: 2, probeLeaseMillis: 50, successesToClose: 1 })
+    const late = circuit.admit(100)
+    circuit.admit(200)
+
+    circuit.settle(late, "success", 200, middle)
+
+    assert.strictEqual(circuit.state, "closed")
   })
 })
