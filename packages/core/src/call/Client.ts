@@ -305,14 +305,12 @@ const heeded = Effect.fnUntraced(function* (
   const target = { provider, connection: policy.connection }
   const by = `Config (${PolicyVariables.prefixOf(provider)}_STOPPED)`
   const heed = (at: number): void => {
-    stops.resume(target, "config")
-    if (policy.configured.stopped)
-      stops.stop({ ...target, operation: undefined, writes: false, by, at, from: "config" })
+    stops.resume(target, policy)
+    if (policy.configured.stopped) stops.stop({ ...target, operation: undefined, writes: false, by, at, from: policy })
   }
   heed(yield* Clock.currentTimeMillis)
   if (policy.configured.stopped) yield* Effect.logWarning(`${provider}: calls stopped by ${by}`)
-  if (policy.reread !== undefined)
-    yield* Effect.addFinalizer(() => Effect.sync(() => void stops.resume(target, "config")))
+  yield* Effect.addFinalizer(() => Effect.sync(() => void stops.resume(target, policy)))
   return heed
 })
 

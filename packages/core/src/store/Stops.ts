@@ -12,6 +12,9 @@ export interface StopTarget {
   readonly operation?: string | undefined
 }
 
+/** Who may lift a stop. @category models @since 0.1.0 */
+export type Source = "operator" | object
+
 /** @category models @since 0.1.0 */
 export interface Stop extends StopTarget {
   /** Only what may change something there: operations that are not safe. */
@@ -20,8 +23,8 @@ export interface Stop extends StopTarget {
   readonly by: string
   /** Since when, in milliseconds since 1970. */
   readonly at: number
-  /** What `Config` stops, `Config` lets go on. */
-  readonly from: "operator" | "config"
+  /** `"operator"`, or the layer whose `Config` says so: only that lets it go on. */
+  readonly from: Source
 }
 
 /** A call, as far as a stop asks. @category models @since 0.1.0 */
@@ -62,8 +65,8 @@ export class StandingStops {
     this.keep([...this.without((each) => isSame(each, stop)), stop])
   }
 
-  /** Lifts the stops that lie within the target, those of `Config` or those of operators. Returns them. */
-  resume(target: StopTarget, from: Stop["from"]): ReadonlyArray<Stop> {
+  /** Lifts the stops that lie within the target, of that source. Returns them. */
+  resume(target: StopTarget, from: Source): ReadonlyArray<Stop> {
     const isMeant = (stop: Stop) => stop.from === from && isWithin(stop, target)
     const lifted = (this.standing ?? []).filter(isMeant)
     this.keep(this.without(isMeant))

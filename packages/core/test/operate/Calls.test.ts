@@ -262,6 +262,18 @@ describe("<PROVIDER>_STOPPED", () => {
     )
   )
 
+  it.effect("is lifted by no other layer of the same name that comes or goes", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const acme = yield* connectFrom(answering(), variables("true"))
+        yield* Effect.scoped(connectFrom(answering(), variables("true")))
+        yield* connect(answering())
+
+        assert.strictEqual(reasonOf(yield* outcomeOf(get(acme))), "stopped")
+      })
+    )
+  )
+
   it.effect("ends with its layer", () =>
     inScenario(
       Effect.gen(function* () {
