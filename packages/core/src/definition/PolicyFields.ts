@@ -36,6 +36,8 @@ const main: ReadonlyArray<Row> = [
   ["hintCap", "time", (policy) => policy.hintCapMillis],
   ["coalesce", "flag", (policy) => policy.coalesce],
   ["maxBodyBytes", "count", (policy) => policy.maxBodyBytes],
+  ["streaming.deadline", "time", (policy) => policy.streaming.deadlineMillis],
+  ["streaming.maxBytes", "count", (policy) => policy.streaming.maxBytes],
   ["shadow", "list", (policy) => policy.shadow]
 ]
 
