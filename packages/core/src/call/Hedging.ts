@@ -8,7 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import type { HedgeDelay } from "../policy/HedgeDelay.ts"
 import { terms } from "../policy/RetryBudget.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
@@ -90,12 +90,12 @@ const count = (call: RunningCall, fiber: AnyFiber, outcome: Telemetry.Hedged): v
 
 /** Gives back what the shadow holds, and cuts its wire. */
 const put = (shadow: RunningCall, fiber: AnyFiber): Effect.Effect<void> => {
-  const { isUnderWay, wireFiber } = shadow
+  const { isUnderWay } = shadow
   const now = nowOf(fiber)
   shadow.release(now)
-  shadow.exchange?.abort()
+  const ended = shadow.cut()
   if (isUnderWay) CallSpan.endUnanswered(shadow, fiber, now, Exit.interrupt())
-  return wireFiber === undefined ? Effect.void : Fiber.interrupt(wireFiber)
+  return ended
 }
 
 /** The second attempt has brought the answer. The first took at least so long, and is counted as if it had ended now. */

@@ -291,22 +291,16 @@ const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unk
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
-  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? cut(call) : Effect.void
+  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : Effect.void
   return call.notices === undefined ? ended : Effect.andThen(CallNotices.tell(call, fiber, call.notices), ended)
-}
-
-/** Ends what is on the wire, of which nobody waits for the answer any more. */
-const cut = (call: RunningCall): Effect.Effect<void> => {
-  call.exchange?.abort()
-  return call.wireFiber === undefined ? Effect.void : Fiber.interrupt(call.wireFiber)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
 const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<void> => {
   const { isUnderWay } = call
-  if (!isWrite(call) || (!isUnderWay && !call.maybeDone)) return cut(call)
+  if (!isWrite(call) || (!isUnderWay && !call.maybeDone)) return call.cut()
   call.connection.metrics(call.operation).observe(Telemetry.abandoned, fiber.context)
-  return Effect.andThen(cut(call), CallLog.abandoned(call, fiber, now, isUnderWay))
+  return Effect.andThen(call.cut(), CallLog.abandoned(call, fiber, now, isUnderWay))
 }
 
 /** Runs a call from its start to its outcome, and gives back everything it took. @category running @since 0.1.0 */

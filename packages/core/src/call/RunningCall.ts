@@ -4,9 +4,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Tracer from "effect/Tracer"
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
@@ -174,6 +174,12 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   /** The transport has it. */
   given(): void {
     this.timer.given(this.clock?.currentTimeMillisUnsafe() ?? 0)
+  }
+
+  /** Ends what is on the wire, of which nobody waits for the answer any more. */
+  cut(): Effect.Effect<void> {
+    this.exchange?.abort()
+    return this.wireFiber === undefined ? Effect.void : Fiber.interrupt(this.wireFiber)
   }
 
   leaveLine(now: number): void {
