@@ -1,6 +1,7 @@
 /**
  * Breakwater: a provider is declared once, and its calls are protected. Each module is also an import path of its own, `@breakwater/core/Call`. @since 0.1.0
  */
+export * as Answer from "./vocabulary/Answer.ts"
 export * as AnswerStore from "./store/AnswerStore.ts"
 export * as Auth from "./definition/Auth.ts"
 export * as Body from "./definition/Body.ts"
