@@ -17,7 +17,9 @@ describe("FatalReason", () => {
         "quota exhausted (402)",
         "idempotency key mismatch (400 idempotency_error)",
         "invalid response (200): data.0.amount: expected a whole number",
-        "rejected (418 teapot)"
+        "rejected (418 teapot)",
+        "an earlier call under this key may have been carried out",
+        "idempotency record unusable: it was answered, and the answer was not kept"
       ]
     )
   })

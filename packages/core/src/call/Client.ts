@@ -28,6 +28,7 @@ import type { Any, Provider } from "../definition/Provider.ts"
 import { isSecure } from "../definition/Provider.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import * as Connections from "../store/Connections.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
 import { Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
@@ -235,6 +236,7 @@ const connectionOf = (
     readonly baseUrl: string
     readonly salt: number
     readonly stops: StandingStops
+    readonly records: IdempotencyStore["Service"] | undefined
   }
 ) => {
   const { secrets, source } = remembering(
@@ -252,6 +254,7 @@ const connectionOf = (
     policy: parts.policy.current.policy,
     written: parts.policy.current.written,
     stops: parts.stops,
+    records: parts.records,
     rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
     dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
@@ -269,11 +272,16 @@ const connectionOf = (
   return new Connection(connection, OriginMemory.shared(parts.client, origin, connection.policy.breaker))
 }
 
-const startLine = (provider: Any, options: LayerOptions, environment: Environment, baseUrl: string): string => {
+const startLine = (
+  provider: Any,
+  options: LayerOptions,
+  environment: Environment,
+  { baseUrl, records }: { readonly baseUrl: string; readonly records: unknown }
+): string => {
   const known = keyOf(options.credential)
   const key = known === undefined ? "not obtained yet" : fingerprint(known)
   const version = provider.version === undefined ? "unpinned" : provider.version.value
-  return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}`
+  return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}, records: ${records === undefined ? "no" : "yes"}`
 }
 
 /** The policy of a layer, and with it those of its operations. */
@@ -332,7 +340,8 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const client = yield* HttpClient.HttpClient
   const salt = yield* Random.next
   const stops = yield* Stops
-  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops })
+  const records = Option.getOrUndefined(yield* Effect.serviceOption(IdempotencyStore))
+  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops, records })
   const heed = yield* heeded(provider.name, policy, stops)
   policy.onChange((next, reach) => {
     heed(reach.now)
@@ -344,7 +353,7 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
     circuits: () => connection.circuits(),
     policy
   })
-  yield* Effect.logInfo(startLine(provider, options, environment, baseUrl))
+  yield* Effect.logInfo(startLine(provider, options, environment, { baseUrl, records }))
   return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
 })
 

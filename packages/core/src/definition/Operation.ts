@@ -26,7 +26,10 @@ export interface Operation {
   /** Path with its parameters' names, such as `/v1/refunds/:id`; the `url.template` of spans. Empty for calls that are not HTTP. */
   readonly template: string
   readonly safety: Safety.Safety
+  /** Of `keyed` ones. */
   readonly keys: Safety.KeyOptions | undefined
+  /** Where an operation without keys takes a reference of the caller's. */
+  readonly reference?: Safety.ReferenceOptions | undefined
   /** What holds now: it changes with the policy of its layer, and a call keeps what it began with. */
   readonly policy: ResolvedPolicy
   /** The policy before its defaults were filled in, for overrides of a single call. */
@@ -140,7 +143,7 @@ interface Endpoint {
   readonly outage: number | undefined
   /** Overrides of the policy, the outermost first. */
   readonly overrides: ReadonlyArray<CallPolicy>
-  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "declared">
+  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "reference" | "cost" | "declared">
 }
 
 const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
@@ -149,6 +152,7 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const outage = [...errors.keys()].find(tellsOfOutage)
+      const safety = Safety.ofEndpoint(endpoint)
       read.push({
         path: group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`,
         outage: Context.get(mergedAnnotations, DeclaresOutage) ? undefined : outage,
@@ -156,8 +160,9 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
         fixed: {
           method: endpoint.method,
           template: endpoint.path,
-          safety: Safety.ofEndpoint(endpoint),
-          keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
+          safety,
+          keys: safety === "keyed" ? Context.getOrUndefined(mergedAnnotations, Safety.Keys) : undefined,
+          reference: Context.getOrUndefined(mergedAnnotations, Safety.Reference),
           cost: Context.get(mergedAnnotations, Cost),
           declared: declaredOf(endpoint, successes, errors)
         }

@@ -130,6 +130,36 @@ export class Rejected extends Schema.TaggedClass<Rejected>("@breakwater/core/Fat
   }
 }
 
+/** An earlier call under the same key may have been carried out, and must not be made again; nothing was sent now. Its record waits to be resolved. @category reasons @since 0.1.0 */
+export class Unresolved extends Schema.TaggedClass<Unresolved>("@breakwater/core/FatalReason/Unresolved")(
+  "Unresolved",
+  {}
+) {
+  get message(): string {
+    return "an earlier call under this key may have been carried out"
+  }
+}
+
+const unusable = {
+  "not kept": "it was answered, and the answer was not kept",
+  unreadable: "what was kept does not fit the declaration any more",
+  newer: "it was written by a newer version",
+  corrupt: "it cannot be read",
+  "in transaction": "it cannot be written inside a transaction that may be rolled back"
+}
+
+/** The record of a write cannot be used for this call; nothing was sent. `not kept` and `unreadable`: the write was made before, and must not be made again. @category reasons @since 0.1.0 */
+export class RecordUnusable extends Schema.TaggedClass<RecordUnusable>("@breakwater/core/FatalReason/RecordUnusable")(
+  "RecordUnusable",
+  {
+    problem: Schema.Literals(["not kept", "unreadable", "newer", "corrupt", "in transaction"])
+  }
+) {
+  get message(): string {
+    return `idempotency record unusable: ${unusable[this.problem]}`
+  }
+}
+
 /** @category reasons @since 0.1.0 */
 export type FatalReason =
   | InvalidRequest
@@ -142,6 +172,8 @@ export type FatalReason =
   | IdempotencyMismatch
   | ResponseInvalid
   | Rejected
+  | Unresolved
+  | RecordUnusable
 
 /** @category schemas @since 0.1.0 */
 export const FatalReason = Schema.Union([
@@ -154,7 +186,9 @@ export const FatalReason = Schema.Union([
   QuotaExhausted,
   IdempotencyMismatch,
   ResponseInvalid,
-  Rejected
+  Rejected,
+  Unresolved,
+  RecordUnusable
 ])
 
 /** Tells a fatal reason from a retryable one. @category guards @since 0.1.0 */

@@ -103,14 +103,19 @@ const digest = (bytes: Uint8Array, length: number): Int32Array => {
 
 const encoder = new TextEncoder()
 
-/** The fingerprint of a request: 64 hexadecimal digits. Two requests have the same one only if they are the same. @category constructors @since 0.1.0 */
-export const of = ({ body, method, path }: Sent): string => {
-  const line = encoder.encode(`${method} ${path}\n`)
-  const length = line.length + (body?.length ?? 0)
+/** Of two parts, one after the other. */
+const hashed = (head: Uint8Array, body: Uint8Array | undefined): string => {
+  const length = head.length + (body?.length ?? 0)
   const bytes = new Uint8Array(Math.ceil((length + 9) / 64) * 64)
-  bytes.set(line)
-  if (body !== undefined) bytes.set(body, line.length)
+  bytes.set(head)
+  if (body !== undefined) bytes.set(body, head.length)
   let text = ""
   for (const word of digest(bytes, length)) text += (word >>> 0).toString(16).padStart(8, "0")
   return text
 }
+
+/** SHA-256 of a text in UTF-8: 64 hexadecimal digits. @category constructors @since 0.1.0 */
+export const ofText = (text: string): string => hashed(encoder.encode(text), undefined)
+
+/** The fingerprint of a request: 64 hexadecimal digits. Two requests have the same one only if they are the same. @category constructors @since 0.1.0 */
+export const of = ({ body, method, path }: Sent): string => hashed(encoder.encode(`${method} ${path}\n`), body)
