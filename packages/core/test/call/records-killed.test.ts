@@ -85,15 +85,16 @@ const pay = Effect.fnUntraced(function* (keyed: boolean, told: Array<string>) {
 const inProcess = ({ client, opened }: World) =>
   Layer.merge(Payer.layer.pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, client))), opened)
 
-/** Two processes with one key, each of which may be killed wherever it could go on, and starts again. */
-const twice = (world: World, keyed: boolean) =>
+/** Processes with one key, each of which may be killed wherever it could go on, and starts again. */
+const started = (world: World, keyed: boolean, names: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const life = Effect.orDie(Effect.provide(pay(keyed, world.told), inProcess(world)))
-    const first = yield* Process.start("first", life, { maxKills: 2 })
-    const second = yield* Process.start("second", life, { maxKills: 2 })
-    yield* first.join
-    yield* second.join
+    const processes = yield* Effect.forEach(names, (name) => Process.start(name, life, { maxKills: 2 }))
+    yield* Effect.forEach(processes, ({ join }) => join)
   })
+
+const alone = ["only"]
+const two = ["first", "second"]
 
 /** Who was told that it is paid was told the truth, and the same as everybody else. */
 const problemOf = ({ ledger, told }: World, keyed: boolean): string | undefined => {
@@ -105,11 +106,18 @@ const problemOf = ({ ledger, told }: World, keyed: boolean): string | undefined 
   return keyed && told.some((each) => !each.startsWith("paid")) ? `told: ${told.join("; ")}` : undefined
 }
 
-const paying = (keyed: boolean, store: keyof typeof stores, faulty = false) =>
+interface Setting {
+  readonly keyed: boolean
+  readonly store: keyof typeof stores
+  readonly processes: ReadonlyArray<string>
+  readonly faulty?: boolean
+}
+
+const paying = ({ faulty = false, keyed, processes, store }: Setting) =>
   Simulation.make({
-    name: `paying ${keyed ? "with a key" : "once"}, ${store}${faulty ? ", faults" : ""}`,
+    name: `paying ${keyed ? "with a key" : "once"}, ${store}, ${processes.length}${faulty ? ", faults" : ""}`,
     world: worldOf(store, faulty),
-    program: (world) => twice(world, keyed),
+    program: (world) => started(world, keyed, processes),
     invariant: ({ world }) => problemOf(world, keyed),
     sometimes: {
       "it is paid": ({ world }) => world.ledger.entries.length === 1,
@@ -121,13 +129,21 @@ const paying = (keyed: boolean, store: keyof typeof stores, faulty = false) =>
 describe("a client whose process is killed at any step", () => {
   for (const keyed of [true, false]) {
     const how = keyed ? "exactly once with a key" : "at most once under a name"
-    it.simulate(`pays ${how}, in memory`, paying(keyed, "memory"), Mode.exhaustive({ deviations: 1 }))
     it.simulate(
-      `pays ${how}, in memory, over a network that fails`,
-      paying(keyed, "memory", true),
+      `pays ${how}, beside another with the same, in memory`,
+      paying({ keyed, store: "memory", processes: two }),
+      Mode.exhaustive({ deviations: 2 })
+    )
+    it.simulate(
+      `pays ${how}, over a network that fails, in memory`,
+      paying({ keyed, store: "memory", processes: alone, faulty: true }),
+      Mode.exhaustive({ deviations: 2 })
+    )
+    it.simulate(
+      `pays ${how}, beside another with the same, in SQLite`,
+      paying({ keyed, store: "SQLite", processes: two }),
       Mode.exhaustive({ deviations: 1 })
     )
-    it.simulate(`pays ${how}, in SQLite`, paying(keyed, "SQLite"), Mode.exhaustive({ deviations: 1 }))
   }
 })
 
