@@ -202,7 +202,7 @@ const labels = {
 } as const satisfies Record<ClaimAnswer["_tag"], Telemetry.RecordClaim>
 
 const counted = (call: RunningCall, fiber: AnyFiber, outcome: Telemetry.RecordClaim): void =>
-  call.connection.metrics(call.operation).observe(Telemetry.claims, fiber.context, { [attribute.outcome]: outcome })
+  call.connection.metrics(call.operation).claimed(outcome, fiber.context)
 
 /** What came of asking; without an answer by the deadline, the store is taken to be down. */
 const read = (
