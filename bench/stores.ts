@@ -175,9 +175,7 @@ const ofCall = Effect.gen(function* () {
   return `in memory: a record adds ${added.toFixed(1)} µs of CPU to a call of ${without.toFixed(1)} µs; a replay takes ${replayed.toFixed(1)} µs`
 }).pipe(
   Effect.provide(
-    Client.layer(Payer, payer, { credential: Redacted.make("key-of-a-bench") }).pipe(
-      Layer.provide([answering, quiet])
-    )
+    Client.layer(Payer, payer, { credential: Redacted.make("key-of-a-bench") }).pipe(Layer.provide([answering, quiet]))
   )
 )
 

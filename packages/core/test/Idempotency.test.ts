@@ -296,7 +296,10 @@ describe("Idempotency.withKeyFrom", () => {
       >
 
       assert.strictEqual(yield* seen.pipe(Idempotency.withKeyFrom(Effect.succeed("activity/1"))), "activity/1")
-      assert.strictEqual(yield* Effect.flip(seen.pipe(Idempotency.withKeyFrom(Effect.fail("no activity")))), "no activity")
+      assert.strictEqual(
+        yield* Effect.flip(seen.pipe(Idempotency.withKeyFrom(Effect.fail("no activity")))),
+        "no activity"
+      )
     })
   )
 })

@@ -83,7 +83,8 @@ const bytesOf = (kept: object) => {
 }
 
 const answerOf = ({ request }: RunningCall, kept: unknown): BufferedResponse | undefined => {
-  if (request === undefined || !Predicate.hasProperty(kept, "status") || !Predicate.isNumber(kept.status)) return undefined
+  if (request === undefined || !Predicate.hasProperty(kept, "status") || !Predicate.isNumber(kept.status))
+    return undefined
   if (!Predicate.hasProperty(kept, "headers") || !Predicate.isObject(kept.headers)) return undefined
   const bytes = bytesOf(kept)
   const headers = Headers.fromInput(kept.headers as Record<string, string>)

@@ -143,7 +143,8 @@ const ofFailedStatus = (
     RetryHint.fromHeaders(response.headers, now) ??
     (verdict.means === "RateLimited" ? Dialect.refusalMillis(call.connection.dialect, told) : undefined)
   const reason = reasonOf(verdict, status, hintMillis, call.connection.options.redaction)
-  if (reason._tag === "RateLimited" && hintMillis !== undefined && !call.replayed) holdBack(call, response.headers, hintMillis, now)
+  if (reason._tag === "RateLimited" && hintMillis !== undefined && !call.replayed)
+    holdBack(call, response.headers, hintMillis, now)
   const decided = Fatal.isFatalReason(reason) ? !verdict.undecided : verdict.refusedBeforeWork
   const sent = decided ? "refused" : "unknown"
   const unhealthy = reason._tag === "Unavailable"

@@ -141,12 +141,7 @@ class Origins implements Connections.Observed {
   private readonly parts: Parts
   private salt: number
 
-  constructor(
-    transport: HttpClient.HttpClient,
-    options: Options,
-    policy: LivePolicy<Resolved>,
-    parts: Parts
-  ) {
+  constructor(transport: HttpClient.HttpClient, options: Options, policy: LivePolicy<Resolved>, parts: Parts) {
     this.transport = transport
     this.options = options
     this.policy = policy

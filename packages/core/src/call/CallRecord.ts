@@ -46,14 +46,14 @@ interface Kept {
 /** Format of what is kept. */
 const version = 1
 
-/** A claim outlives the deadline of its call by so much: what ends at the deadline has to be settled. @category constants @since 0.1.0 */
-export const leaseMargin = Duration.seconds(5)
+/** A claim outlives the deadline of its call by so much: what ends at the deadline has to be settled. */
+const leaseMargin = Duration.seconds(5)
 
-/** A call waits no longer for its record to be settled, or for word that a request leaves. @category constants @since 0.1.0 */
-export const patience = Duration.seconds(5)
+/** A call waits no longer for its record to be settled, or for word that a request leaves. */
+const patience = Duration.seconds(5)
 
-/** Outcomes are kept at least so long. @category constants @since 0.1.0 */
-export const leastRetention = Duration.hours(24)
+/** Outcomes are kept at least so long. */
+const leastRetention = Duration.hours(24)
 
 /** The row of a call that did nothing is kept so long, for its fence. */
 const undoneMillis = Duration.toMillis(Duration.hours(1))
@@ -161,10 +161,7 @@ const resume = (call: RunningCall, claim: Claim, leaseMillis: number): void => {
 
 const isKept = (u: unknown): u is Kept => Predicate.hasProperty(u, "at") && Predicate.isNumber(u.at)
 
-const settled = (
-  call: RunningCall,
-  { payload }: Extract<ClaimAnswer, { readonly _tag: "Settled" }>
-): Claimed => {
+const settled = (call: RunningCall, { payload }: Extract<ClaimAnswer, { readonly _tag: "Settled" }>): Claimed => {
   if (payload.version > version) return refused(new RecordUnusable({ problem: "newer" }))
   const kept = payload.value
   if (payload.version !== version || !isKept(kept)) return refused(new RecordUnusable({ problem: "corrupt" }))
@@ -332,7 +329,12 @@ const unsettled = (
 }
 
 /** Gives back a claim that nobody waited for any more, when it comes. */
-const giveBack = (call: RunningCall, fiber: AnyFiber, record: CallRecord, claiming: Fiber.Fiber<ClaimAnswer, StoreError>) =>
+const giveBack = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  record: CallRecord,
+  claiming: Fiber.Fiber<ClaimAnswer, StoreError>
+) =>
   Effect.flatMap(Fiber.await(claiming), (exit) => {
     const claim = grantedBy(exit)
     if (claim === undefined) return Effect.void
@@ -357,5 +359,7 @@ export const end = (
   if (claiming.pollUnsafe() !== undefined) return undefined
   const returned = giveBack(call, fiber, record, claiming)
   // Whoever interrupts waits a little for it; at the deadline nobody does.
-  return Exit.hasInterrupts(exit) ? Effect.asVoid(heard(returned, patienceMillis)) : Effect.asVoid(Effect.forkDetach(returned))
+  return Exit.hasInterrupts(exit)
+    ? Effect.asVoid(heard(returned, patienceMillis))
+    : Effect.asVoid(Effect.forkDetach(returned))
 }

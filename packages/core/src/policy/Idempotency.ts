@@ -150,8 +150,7 @@ const longest = { part: 64, key: 255 }
 /** What stands in a key as it is; `/` is between parts, `%` escapes, `~` begins what is not the part itself. */
 const written = /[^\w.:@+=,-]/gu
 
-const escaped = (character: string): string =>
-  `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
+const escaped = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
 
 const partOf = (part: string | number | bigint): string => {
   if (Predicate.isNumber(part) && !Number.isFinite(part))
@@ -159,7 +158,8 @@ const partOf = (part: string | number | bigint): string => {
   const text = String(part)
   if (text === "") return "~"
   // As JSON, since a broken surrogate would be lost in UTF-8.
-  if (text.length > longest.part || /[^\u0020-\u007e]/u.test(text)) return `~${Fingerprints.ofText(JSON.stringify(text))}`
+  if (text.length > longest.part || /[^\u0020-\u007e]/u.test(text))
+    return `~${Fingerprints.ofText(JSON.stringify(text))}`
   return text.replaceAll(written, escaped)
 }
 

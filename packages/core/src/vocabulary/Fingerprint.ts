@@ -129,7 +129,8 @@ const hashed = (head: string, body: Uint8Array | undefined): string => {
   if (bytes.buffer !== bytesOfHead.buffer) bytes.set(bytesOfHead)
   if (body !== undefined) bytes.set(body, bytesOfHead.length)
   let text = ""
-  for (const word of digest(bytes, length)) text += inHex(word >>> 24) + inHex(word >>> 16) + inHex(word >>> 8) + inHex(word)
+  for (const word of digest(bytes, length))
+    text += inHex(word >>> 24) + inHex(word >>> 16) + inHex(word >>> 8) + inHex(word)
   return text
 }
 

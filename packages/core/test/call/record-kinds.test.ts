@@ -22,10 +22,7 @@ const protecting = Effect.fnUntraced(function* (safety: "keyed" | "unsafe") {
   const sdk = yield* Call.connect({ provider: "sdk" })
   const store = memory()
   let runs = 0
-  const call = <A, E>(
-    effect: Effect.Effect<A, E>,
-    record?: Call.RecordOptions<A, E>
-  ) => {
+  const call = <A, E>(effect: Effect.Effect<A, E>, record?: Call.RecordOptions<A, E>) => {
     const counted = Effect.suspend(() => {
       runs++
       return effect
@@ -72,16 +69,18 @@ describe("the record of a protected effect", () => {
   it.effect.each([
     { safety: "keyed" as const, state: "Pending" },
     { safety: "unsafe" as const, state: "Unknown" }
-  ])("takes any other failure for one that leaves open what was done: $safety is $state", ({ safety, state: expected }) =>
-    inScenario(
-      Effect.gen(function* () {
-        const { call, state } = yield* protecting(safety)
-        const lost = new Lost({ code: "ECONNRESET" })
+  ])(
+    "takes any other failure for one that leaves open what was done: $safety is $state",
+    ({ safety, state: expected }) =>
+      inScenario(
+        Effect.gen(function* () {
+          const { call, state } = yield* protecting(safety)
+          const lost = new Lost({ code: "ECONNRESET" })
 
-        assert.deepStrictEqual(yield* call(Effect.fail(lost), { success: Receipt }), { declared: lost })
-        assert.strictEqual(yield* state, expected)
-      })
-    )
+          assert.deepStrictEqual(yield* call(Effect.fail(lost), { success: Receipt }), { declared: lost })
+          assert.strictEqual(yield* state, expected)
+        })
+      )
   )
 
   it.effect("gives a value that its schema cannot write to its caller, and says to the next that it is done", () =>
@@ -155,9 +154,10 @@ describe("the record of a plain client", () => {
   const plain = Effect.fnUntraced(function* (script: Fake.Script) {
     const transport = Fake.make(script)
     const store = memory()
-    const client = yield* Call.client(transport.client, { provider: "plain", idempotencyHeader: "Idempotency-Key" }).pipe(
-      Effect.provideService(IdempotencyStore, store)
-    )
+    const client = yield* Call.client(transport.client, {
+      provider: "plain",
+      idempotencyHeader: "Idempotency-Key"
+    }).pipe(Effect.provideService(IdempotencyStore, store))
     const send = (request = post) =>
       Effect.map(
         run(
@@ -262,28 +262,32 @@ describe("the record of a plain client", () => {
     )
   )
 
-  it.effect("of an upload that cannot be read twice keeps the answer, and compares what is known before it is sent", () =>
-    inScenario(
-      Effect.gen(function* () {
-        const upload = (type: string) =>
-          HttpClientRequest.bodyStream(post, Stream.make(new Uint8Array([1])), { contentType: type })
-        const { client, send, transport } = yield* plain([Fake.text("done")])
-        yield* send(upload("image/png"))
+  it.effect(
+    "of an upload that cannot be read twice keeps the answer, and compares what is known before it is sent",
+    () =>
+      inScenario(
+        Effect.gen(function* () {
+          const upload = (type: string) =>
+            HttpClientRequest.bodyStream(post, Stream.make(new Uint8Array([1])), { contentType: type })
+          const { client, send, transport } = yield* plain([Fake.text("done")])
+          yield* send(upload("image/png"))
 
-        assert.deepStrictEqual(yield* send(upload("image/png")), { value: [200, undefined, "done"] })
-        assert.deepNestedInclude(yield* Effect.flip(client.execute(upload("image/gif"))), {
-          "reason.cause.reason._tag": "IdempotencyMismatch"
+          assert.deepStrictEqual(yield* send(upload("image/png")), { value: [200, undefined, "done"] })
+          assert.deepNestedInclude(yield* Effect.flip(client.execute(upload("image/gif"))), {
+            "reason.cause.reason._tag": "IdempotencyMismatch"
+          })
+          assert.strictEqual(transport.sent.length, 1)
         })
-        assert.strictEqual(transport.sent.length, 1)
-      })
-    )
+      )
   )
 })
 
 const Payment = Schema.Struct({
   amount: Schema.Int,
   receipt: Schema.optional(Schema.String),
-  meta: Schema.optional(Schema.Struct({ reference: Schema.optional(Schema.String), note: Schema.optional(Schema.String) }))
+  meta: Schema.optional(
+    Schema.Struct({ reference: Schema.optional(Schema.String), note: Schema.optional(Schema.String) })
+  )
 })
 const success = Schema.Struct({ id: Schema.String })
 const window = "24 hours"
@@ -406,7 +410,9 @@ describe("where the key goes", () => {
     inScenario(
       Effect.gen(function* () {
         const { payments, transport } = yield* banking([paid])
-        const send = payments.referred({ payload: { amount: 1, meta: { note: "n" } } }).pipe(Idempotency.once("order/1"))
+        const send = payments
+          .referred({ payload: { amount: 1, meta: { note: "n" } } })
+          .pipe(Idempotency.once("order/1"))
         yield* run(send)
         const stored = Effect.provideService(send, IdempotencyStore, memory())
         yield* run(Effect.andThen(stored, stored))

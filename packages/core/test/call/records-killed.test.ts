@@ -154,14 +154,23 @@ const interrupting = (keyed: boolean) =>
     world: Effect.gen(function* () {
       const { client, ledger } = yield* Payer.simulated()
       const store = memory()
-      return { client, ledger, store, opened: Layer.succeed(IdempotencyStore, unhurried(store)), told: [] as Array<string> }
+      return {
+        client,
+        ledger,
+        store,
+        opened: Layer.succeed(IdempotencyStore, unhurried(store)),
+        told: [] as Array<string>
+      }
     }),
     program: (world) =>
       Effect.gen(function* () {
         const paying = yield* Effect.forkChild(Effect.exit(Effect.interruptible(payment(keyed))))
         yield* Effect.sleep(Number(yield* Simulation.choose("interrupted after", ["0", "40", "80", "81", "200"])))
         yield* Fiber.interrupt(paying)
-        const rows = yield* world.store.list({ states: ["Absent", "InFlight", "Succeeded", "Pending", "Unknown"], limit: 9 })
+        const rows = yield* world.store.list({
+          states: ["Absent", "InFlight", "Succeeded", "Pending", "Unknown"],
+          limit: 9
+        })
         world.told.push(...rows.map(({ state }) => state))
       }).pipe(Effect.provide(inProcess(world)), Effect.orDie),
     invariant: ({ world: { ledger, told } }) => {

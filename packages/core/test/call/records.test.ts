@@ -122,7 +122,10 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
   it.effect.each(kinds)("%s is as good as new after it was refused before work", (kind) =>
     inScenario(
       Effect.gen(function* () {
-        const { call, stateOf, transport } = yield* world([...Array.from({ length: 4 }, () => Fake.empty(429)), Fake.json(order)])
+        const { call, stateOf, transport } = yield* world([
+          ...Array.from({ length: 4 }, () => Fake.empty(429)),
+          Fake.json(order)
+        ])
         const refused = yield* call(kind)
 
         assert.deepNestedInclude(refused, { class: "RetryableError", "reason._tag": "RateLimited", sent: "no" })
@@ -137,11 +140,18 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
   it.effect("keyed goes on with the same key after attempts that were lost, for as long as the provider knows it", () =>
     inScenario(
       Effect.gen(function* () {
-        const { call, stateOf, transport } = yield* world((n) => (n <= 4 ? Fake.broken("ECONNRESET") : Fake.json(order)), {
-          policy: { policy: { breaker: { consecutiveFailures: 100 } } }
-        })
+        const { call, stateOf, transport } = yield* world(
+          (n) => (n <= 4 ? Fake.broken("ECONNRESET") : Fake.json(order)),
+          {
+            policy: { policy: { breaker: { consecutiveFailures: 100 } } }
+          }
+        )
 
-        assert.deepNestedInclude(yield* call("keyed"), { class: "RetryableError", sent: "unknown", retryUntil: 23 * hour })
+        assert.deepNestedInclude(yield* call("keyed"), {
+          class: "RetryableError",
+          sent: "unknown",
+          retryUntil: 23 * hour
+        })
         assert.strictEqual(yield* stateOf("keyed"), "Pending")
         yield* TestClock.setTime(23 * hour - 1)
         assert.deepStrictEqual(yield* call("keyed"), { value: order })
@@ -156,9 +166,12 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
   it.effect("keyed is never sent again when the window has ended", () =>
     inScenario(
       Effect.gen(function* () {
-        const { call, stateOf, transport } = yield* world((n) => (n <= 4 ? Fake.broken("ECONNRESET") : Fake.json(order)), {
-          policy: { policy: { breaker: { consecutiveFailures: 100 } } }
-        })
+        const { call, stateOf, transport } = yield* world(
+          (n) => (n <= 4 ? Fake.broken("ECONNRESET") : Fake.json(order)),
+          {
+            policy: { policy: { breaker: { consecutiveFailures: 100 } } }
+          }
+        )
         yield* call("keyed")
         yield* TestClock.setTime(25 * hour)
         const unresolved = { class: "OutcomeUnknown", attempts: 0, reason: { _tag: "Unresolved" }, firstSentAt: 0 }
@@ -180,7 +193,11 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
         yield* call("keyed")
         yield* TestClock.setTime(10 * hour)
 
-        assert.deepNestedInclude(yield* call("keyed"), { class: "RetryableError", sent: "unknown", retryUntil: 23 * hour })
+        assert.deepNestedInclude(yield* call("keyed"), {
+          class: "RetryableError",
+          sent: "unknown",
+          retryUntil: 23 * hour
+        })
         assert.strictEqual(transport.sent.length, 8)
       })
     )
@@ -443,14 +460,15 @@ const failing = (
   return IdempotencyStore.of({
     ...store,
     claim: (request) => (operation === "claim" ? fail(store.claim(request)) : store.claim(request)),
-    sending: (claim, lease) => (operation === "sending" ? fail(store.sending(claim, lease)) : store.sending(claim, lease)),
+    sending: (claim, lease) =>
+      operation === "sending" ? fail(store.sending(claim, lease)) : store.sending(claim, lease),
     settle: (claim, settlement) =>
       operation === "settle" ? fail(store.settle(claim, settlement)) : store.settle(claim, settlement)
   })
 }
 
 const problemAt = (operation: "claim" | "sending" | "settle", problem: Problem, detail = "") =>
-  Effect.fail(storeError({ store: "idempotency", operation, }, problem, detail))
+  Effect.fail(storeError({ store: "idempotency", operation }, problem, detail))
 
 describe("a store that is down", () => {
   const retryable = ["unavailable", "timeout", "busy", "full", "failed"] as const
@@ -472,28 +490,32 @@ describe("a store that is down", () => {
           })
           assert.strictEqual(transport.sent.length, 0)
           assert.strictEqual(
-            (yield* counted)[`breakwater.record.claims acme.orders.${kind === "keyed" ? "create" : "capture"} outcome=unclaimed`],
+            (yield* counted)[
+              `breakwater.record.claims acme.orders.${kind === "keyed" ? "create" : "capture"} outcome=unclaimed`
+            ],
             1
           )
         })
       )
   )
 
-  it.effect.each(["newer", "corrupt", "in transaction"] as const)("refuses a write for good whose record is %s", (problem) =>
-    inScenario(
-      Effect.gen(function* () {
-        const { call, transport } = yield* world([Fake.json(order)], {
-          store: failing("claim", problemAt("claim", problem))
-        })
+  it.effect.each(["newer", "corrupt", "in transaction"] as const)(
+    "refuses a write for good whose record is %s",
+    (problem) =>
+      inScenario(
+        Effect.gen(function* () {
+          const { call, transport } = yield* world([Fake.json(order)], {
+            store: failing("claim", problemAt("claim", problem))
+          })
 
-        assert.deepStrictEqual(yield* call("keyed"), {
-          class: "FatalError",
-          attempts: 0,
-          reason: { _tag: "RecordUnusable", problem }
+          assert.deepStrictEqual(yield* call("keyed"), {
+            class: "FatalError",
+            attempts: 0,
+            reason: { _tag: "RecordUnusable", problem }
+          })
+          assert.strictEqual(transport.sent.length, 0)
         })
-        assert.strictEqual(transport.sent.length, 0)
-      })
-    )
+      )
   )
 
   it.effect("names the field that it does not take", () =>
@@ -516,7 +538,10 @@ describe("a store that is down", () => {
     inScenario(
       Effect.gen(function* () {
         const store = memory()
-        const slow = IdempotencyStore.of({ ...store, claim: (request) => Effect.delay(store.claim(request), "10 seconds") })
+        const slow = IdempotencyStore.of({
+          ...store,
+          claim: (request) => Effect.delay(store.claim(request), "10 seconds")
+        })
         const { acme, remembering, stateOf, transport } = yield* world([Fake.json(order)], { store: slow })
         const fiber = yield* Effect.forkChild(
           Effect.flip(remembering(keyed(acme).pipe(Call.withDeadline("3 seconds")))),
@@ -537,7 +562,10 @@ describe("a store that is down", () => {
     inScenario(
       Effect.gen(function* () {
         const store = memory()
-        const slow = IdempotencyStore.of({ ...store, claim: (request) => Effect.delay(store.claim(request), "2 seconds") })
+        const slow = IdempotencyStore.of({
+          ...store,
+          claim: (request) => Effect.delay(store.claim(request), "2 seconds")
+        })
         const { acme, remembering, stateOf } = yield* world([Fake.json(order)], { store: slow })
         const fiber = yield* Effect.forkChild(remembering(keyed(acme)), { startImmediately: true })
         yield* TestClock.adjust("1 second")
@@ -574,7 +602,11 @@ describe("a store that is down", () => {
         const stale = new StaleClaim({ store: "idempotency", operation: "sending", fence: 1, current: 2 })
         const { call, transport } = yield* world([Fake.json(order)], { store: failing("sending", Effect.fail(stale)) })
 
-        assert.deepNestedInclude(yield* call("unsafe"), { class: "RetryableError", "reason._tag": "Locked", sent: "no" })
+        assert.deepNestedInclude(yield* call("unsafe"), {
+          class: "RetryableError",
+          "reason._tag": "Locked",
+          sent: "no"
+        })
         assert.strictEqual(transport.sent.length, 0)
       })
     )
@@ -595,7 +627,10 @@ describe("a store that is down", () => {
           book.of("Warn").map(({ message }) => message),
           [`acme.orders.${operation}: its idempotency record could not be settled: unavailable`]
         )
-        assert.strictEqual((yield* counted)[`breakwater.record.unsettled acme.orders.${operation} reason=unavailable`], 1)
+        assert.strictEqual(
+          (yield* counted)[`breakwater.record.unsettled acme.orders.${operation} reason=unavailable`],
+          1
+        )
       }),
       book
     )
@@ -616,7 +651,9 @@ describe("an answer that cannot be kept", () => {
   it.effect.each(kinds)("of %s is done all the same: a second call is told that, and sends nothing", (kind) =>
     inScenario(
       Effect.gen(function* () {
-        const { call, stateOf, transport } = yield* world([Fake.json(order)], { store: memory({ maxPayloadBytes: 60 }) })
+        const { call, stateOf, transport } = yield* world([Fake.json(order)], {
+          store: memory({ maxPayloadBytes: 60 })
+        })
 
         assert.deepStrictEqual(yield* call(kind), { value: order })
         assert.strictEqual(yield* stateOf(kind), "Succeeded")

@@ -1,5 +1,5 @@
 /** A provider that pays: once for each key, or as often as it is asked. It stands in a simulation, with a ledger of what it did. */
-import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { Context, Effect, type Layer, Redacted, Schema } from "effect"
 import type { HttpClient } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import * as Auth from "@breakwater/core/Auth"
@@ -58,7 +58,7 @@ export const simulated = Effect.fnUntraced(function* (plan?: FaultPlan.FaultPlan
     provider,
     handlers,
     ledger,
-    state: Context.make(CurrentLedger, ledger) as Context.Context<never>,
+    state: Context.make<never, Ledger>(CurrentLedger, ledger),
     parts: [IdempotencyKeys.make(keys)],
     latency: "80 millis"
   })
