@@ -1,6 +1,6 @@
 /**
  * Makes few files of core's many, in `dist`, for the tarball: to find and compile a hundred small modules takes Node longer than all that they do. The entries stay where they are, and each is a few lines
- * over one of the parts: what a protected call needs, what a declared provider needs beside it, and the rest. What a bundle does not use still falls out of it, since every call at the top level of a
+ * over one of the parts: the errors, what a protected call needs beside them, what a declared provider needs beside that, and the rest. What a bundle does not use still falls out of it, since every call at the top level of a
  * module is marked as one that only makes a value; `sideEffects: false` says the same of whole modules.
  */
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -29,6 +29,18 @@ const reachedFrom = (entry: string): ReadonlySet<string> => {
   }
   visit(entry)
   return reached
+}
+
+/** Each part with its files, less those of the parts before it. */
+const partsOf = (): ReadonlyArray<{ readonly name: string; readonly files: ReadonlySet<string> }> => {
+  const parts = [
+    { name: "errors", entry: "vocabulary/ProviderError.js" },
+    { name: "call", entry: "call/Call.js" },
+    { name: "declared", entry: "index.js" }
+  ].map(({ entry, name }) => ({ name, files: reachedFrom(entry) }))
+  const before = (index: number): ReadonlySet<string> =>
+    new Set(parts.slice(0, index).flatMap(({ files }) => [...files]))
+  return parts.map(({ files, name }, index) => ({ name, files: files.difference(before(index)) }))
 }
 
 interface Node {
@@ -71,8 +83,6 @@ const refuseRenamed = (file: string, code: string): void => {
 }
 
 const flatten = async (): Promise<void> => {
-  const called = reachedFrom("call/Call.js")
-  const declared = reachedFrom("index.js")
   const nameOf = (id: string): string => relative(dist, id).replaceAll("\\", "/")
   const bundle = await rolldown({
     input: Object.fromEntries(entryNames.map((name) => [name, join(dist, `${name}.js`)])),
@@ -87,12 +97,7 @@ const flatten = async (): Promise<void> => {
     sourcemap: true,
     entryFileNames: "[name].js",
     chunkFileNames: "parts/[name].js",
-    codeSplitting: {
-      groups: [
-        { name: "call", test: (id) => called.has(nameOf(id)) },
-        { name: "declared", test: (id) => declared.has(nameOf(id)) && !called.has(nameOf(id)) }
-      ]
-    }
+    codeSplitting: { groups: partsOf().map(({ files, name }) => ({ name, test: (id) => files.has(nameOf(id)) })) }
   })
   for (const chunk of output) if (chunk.type === "chunk") refuseRenamed(chunk.fileName, chunk.code)
   for (const file of globSync("**/*.{js,js.map}", { cwd: dist })) rmSync(join(dist, file))
