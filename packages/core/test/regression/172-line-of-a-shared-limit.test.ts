@@ -69,4 +69,14 @@ describe("a limit that operations share by the name that answers give it", () =>
 
     assert.isFalse(send(budget, start, core("issues.get")))
   })
+
+  it("keeps behind those in line for it also who has a limit of its own to wait for", () => {
+    const budget = shared()
+    budget.join(caller(budget, start, { ...core("repos.get"), cost: 3 }), start)
+    const blocked = caller(budget, start, core("issues.get"))
+    budget.block(blocked.route, "operation", 1000, start)
+    const place = budget.join(blocked, start)
+
+    assert.deepStrictEqual([place?.isFirst, place?.granted], [false, false])
+  })
 })
