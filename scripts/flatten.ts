@@ -38,9 +38,11 @@ const partsOf = (): ReadonlyArray<{ readonly name: string; readonly files: Reado
     { name: "call", entry: "call/Call.js" },
     { name: "declared", entry: "index.js" }
   ].map(({ entry, name }) => ({ name, files: reachedFrom(entry) }))
-  const before = (index: number): ReadonlySet<string> =>
-    new Set(parts.slice(0, index).flatMap(({ files }) => [...files]))
-  return parts.map(({ files, name }, index) => ({ name, files: files.difference(before(index)) }))
+  const isEarlier = (file: string, index: number): boolean => parts.slice(0, index).some(({ files }) => files.has(file))
+  return parts.map(({ files, name }, index) => ({
+    name,
+    files: new Set([...files].filter((file) => !isEarlier(file, index)))
+  }))
 }
 
 interface Node {
