@@ -26,7 +26,7 @@ import * as Fingerprints from "../vocabulary/Fingerprint.ts"
 import type { HttpClientRequest } from "../vocabulary/Platform.ts"
 import { UrlParams } from "../vocabulary/Platform.ts"
 import { Locked, StoreUnavailable } from "../vocabulary/RetryableReason.ts"
-import * as Safety from "../vocabulary/Safety.ts"
+import { windowMargin } from "../vocabulary/MethodSafety.ts"
 import { attribute } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import * as CallLog from "./CallLog.ts"
@@ -58,7 +58,7 @@ const leastRetention = Duration.hours(24)
 /** The row of a call that did nothing is kept so long, for its fence. */
 const undoneMillis = Duration.toMillis(Duration.hours(1))
 const leaseMarginMillis = Duration.toMillis(leaseMargin)
-const marginMillis = Duration.toMillis(Safety.windowMargin)
+const marginMillis = Duration.toMillis(windowMargin)
 
 /** How long the other side remembers the key; `undefined` where nobody says. @category accessors @since 0.1.0 */
 export const windowOf = ({ kind, operation }: RunningCall): number | undefined =>
