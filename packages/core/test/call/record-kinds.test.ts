@@ -1,14 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Call, Idempotency, Safety } from "@breakwater/core"
+import { Call, FatalReason, Idempotency, ProviderError, Safety } from "@breakwater/core"
 import * as Auth from "@breakwater/core/Auth"
 import * as Client from "@breakwater/core/Client"
 import * as Form from "@breakwater/core/Form"
 import { IdempotencyStore, memory } from "@breakwater/core/IdempotencyStore"
 import * as Provider from "@breakwater/core/Provider"
-import { Context, Data, DateTime, Effect, Layer, Redacted, Schema, Scope, Stream } from "effect"
+import { Context, Data, DateTime, Duration, Effect, Layer, Redacted, Schema, Scope, Stream } from "effect"
 import { HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import * as Fake from "../support/FakeTransport.ts"
+import { counted } from "../support/Metrics.ts"
 import { inScenario, run } from "../support/Scenario.ts"
 
 class Declined extends Schema.TaggedError<Declined>("test/kinds/Declined")("Declined", { code: Schema.String }) {}
@@ -81,6 +82,39 @@ describe("the record of a protected effect", () => {
           assert.strictEqual(yield* state, expected)
         })
       )
+  )
+
+  it.effect("takes the last word of another call inside for none of its own", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const { call, state } = yield* protecting("unsafe")
+        const inner = new ProviderError.FatalError({
+          provider: "p",
+          operation: "p.x",
+          connection: "default",
+          correlationId: "c",
+          attempts: 1,
+          elapsed: Duration.zero,
+          reason: new FatalReason.NotFound({ status: 404 })
+        })
+        yield* call(Effect.fail(inner), { success: Receipt })
+
+        assert.strictEqual(yield* state, "Unknown")
+      })
+    )
+  )
+
+  it.effect("has no key to send where the other side takes none", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const unsafe = yield* protecting("unsafe")
+        const keyed = yield* protecting("keyed")
+        const success = Schema.UndefinedOr(Schema.String)
+
+        assert.deepStrictEqual(yield* unsafe.call(Call.currentKey, { success }), { value: undefined })
+        assert.deepStrictEqual(yield* keyed.call(Call.currentKey, { success }), { value: "mail/1" })
+      })
+    )
   )
 
   it.effect("gives a value that its schema cannot write to its caller, and says to the next that it is done", () =>
@@ -195,6 +229,26 @@ describe("the record of a plain client", () => {
         const kept = JSON.parse(row?.payload?.json ?? "null") as { outcome: { headers: Record<string, string> } }
 
         assert.deepStrictEqual(Object.keys(kept.outcome.headers).toSorted(), ["content-type", "x-name"])
+      })
+    )
+  )
+
+  it.effect("tells nothing of limits and ends that were told with the first", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const store = memory()
+        const deprecated = Fake.text("done", 200, { deprecation: "@1688169599" })
+        const send = Effect.fnUntraced(function* () {
+          const client = yield* Call.client(Fake.make([deprecated]).client, {
+            provider: "plain",
+            idempotencyHeader: "Idempotency-Key"
+          }).pipe(Effect.provideService(IdempotencyStore, store))
+          yield* run(client.execute(post))
+        })
+        yield* send()
+        yield* send()
+
+        assert.strictEqual((yield* counted)["breakwater.deprecation.count plain.POST provider=plain"], 1)
       })
     )
   )

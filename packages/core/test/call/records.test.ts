@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Answer, Call, Idempotency } from "@breakwater/core"
+import { Answer, Call, Health, Idempotency } from "@breakwater/core"
 import type { Settlement } from "@breakwater/core/IdempotencyStore"
 import { IdempotencyStore, memory } from "@breakwater/core/IdempotencyStore"
 import { make as storeError, StaleClaim, type Problem } from "@breakwater/core/StoreError"
@@ -173,7 +173,7 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
           }
         )
         yield* call("keyed")
-        yield* TestClock.setTime(25 * hour)
+        yield* TestClock.setTime(23 * hour)
         const unresolved = { class: "OutcomeUnknown", attempts: 0, reason: { _tag: "Unresolved" }, firstSentAt: 0 }
 
         assert.deepStrictEqual(yield* call("keyed"), unresolved)
@@ -199,6 +199,60 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
           retryUntil: 23 * hour
         })
         assert.strictEqual(transport.sent.length, 8)
+      })
+    )
+  )
+
+  it.effect("keyed that goes on stays in doubt, also where this time it was refused before work", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const { call, stateOf } = yield* world((n) => (n <= 4 ? Fake.broken("ECONNRESET") : Fake.empty(429)), {
+          policy: { policy: { breaker: { consecutiveFailures: 100 } } }
+        })
+        yield* call("keyed")
+
+        assert.deepNestedInclude(yield* call("keyed"), { class: "RetryableError", sent: "unknown" })
+        assert.strictEqual(yield* stateOf("keyed"), "Pending")
+      })
+    )
+  )
+
+  it.effect("unsafe is marked as sent when its request leaves, and not while it waits", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const { acme, remembering, store } = yield* world([Fake.late(1000, Fake.json(order)), Fake.silent], {
+          policy: { policy: { bulkhead: { concurrency: 1, queue: 8 } } }
+        })
+        yield* Effect.forkChild(acme.orders.get({ params: { id: "o1" } }), { startImmediately: true })
+        yield* Effect.forkChild(remembering(unsafe(acme)), { startImmediately: true })
+        const waiting = yield* store.get(id.unsafe)
+        yield* TestClock.adjust("1 second")
+        const sending = yield* store.get(id.unsafe)
+
+        assert.deepStrictEqual(
+          [waiting, sending].map((row) => [row?.state, row?.firstSentAt]),
+          [
+            ["InFlight", undefined],
+            ["InFlight", 1000]
+          ]
+        )
+      })
+    )
+  )
+
+  it.effect("unsafe whose process died under way is unknown when its lease has ended", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const { call, store, transport } = yield* world([Fake.json(order)])
+        yield* call("unsafe")
+        const fingerprint = (yield* store.get(id.unsafe))?.fingerprint ?? ""
+        yield* TestClock.setTime(48 * hour)
+        const claimed = yield* store.claim({ ...id.unsafe, fingerprint, leaseMillis: 1000, windowMillis: 0 })
+        if (claimed._tag === "Granted") yield* store.sending(claimed.claim, 1000)
+        yield* TestClock.adjust("1 second")
+
+        assert.deepNestedInclude(yield* call("unsafe"), { class: "OutcomeUnknown", "reason._tag": "Unresolved" })
+        assert.strictEqual(transport.sent.length, 1)
       })
     )
   )
@@ -418,6 +472,21 @@ describe("a replay", () => {
             value: order
           }
         })
+      })
+    )
+  )
+
+  it.effect("of an error is no failure of now", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const { call } = yield* world([Fake.empty(422)])
+        yield* TestClock.setTime(1000)
+        yield* call("keyed")
+        yield* TestClock.adjust("1 hour")
+        yield* call("keyed")
+        const { connections } = yield* Health.snapshot
+
+        assert.strictEqual(connections[0]?.lastFailure?.at, "1970-01-01T00:00:01.000Z")
       })
     )
   )
