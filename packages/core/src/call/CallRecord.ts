@@ -29,6 +29,7 @@ import { Locked, StoreUnavailable } from "../vocabulary/RetryableReason.ts"
 import { windowMargin } from "../vocabulary/MethodSafety.ts"
 import { attribute } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
+import type { KeyOptions } from "../vocabulary/Safety.ts"
 import * as CallLog from "./CallLog.ts"
 import * as RecordEnd from "./RecordEnd.ts"
 import type { RunningCall } from "./RunningCall.ts"
@@ -60,9 +61,18 @@ const undoneMillis = Duration.toMillis(Duration.hours(1))
 const leaseMarginMillis = Duration.toMillis(leaseMargin)
 const marginMillis = Duration.toMillis(windowMargin)
 
+/** Declarations do not change, and a window is a text that takes its time to read. */
+const windows = new WeakMap<KeyOptions, number>()
+
+const millisOf = (keys: KeyOptions): number => {
+  const millis = windows.get(keys) ?? Duration.toMillis(keys.window)
+  windows.set(keys, millis)
+  return millis
+}
+
 /** How long the other side remembers the key; `undefined` where nobody says. @category accessors @since 0.1.0 */
-export const windowOf = ({ kind, operation }: RunningCall): number | undefined =>
-  operation.keys === undefined ? kind.memory?.windowMillis : Duration.toMillis(operation.keys.window)
+export const windowOf = ({ kind, operation: { keys } }: RunningCall): number | undefined =>
+  keys === undefined ? kind.memory?.windowMillis : millisOf(keys)
 
 /** The store at hand: the caller's, or else the one that the layer was built with. @category accessors @since 0.1.0 */
 export const storeOf = (call: RunningCall, fiber: AnyFiber): Store | undefined =>
