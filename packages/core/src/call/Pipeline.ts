@@ -65,7 +65,10 @@ const refuse = (
   return line === undefined ? ended : Effect.andThen(line, ended)
 }
 
-/** What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
+/**
+ * What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. It is run from here and not forked as a child, which would cost a set and an effect more; `cut` ends it
+ * with the call.
+ */
 const onFiber = (
   call: RunningCall,
   fiber: AnyFiber,
@@ -76,10 +79,9 @@ const onFiber = (
     const sent = sentOf(wireFiber)
     return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
   })
-  return Effect.flatMap(Effect.forkChild(wire, { startImmediately: true }), (wireFiber) => {
-    const exit = wireFiber.pollUnsafe()
-    return exit === undefined ? awaitWire(call, fiber, wireFiber) : conclude(call, fiber, exit)
-  })
+  const wireFiber = Effect.runForkWith(fiber.context)(wire)
+  const exit = wireFiber.pollUnsafe()
+  return exit === undefined ? awaitWire(call, fiber, wireFiber) : conclude(call, fiber, exit)
 }
 
 const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -277,7 +279,12 @@ const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Teleme
   return error.value._tag === "FatalError" ? "fatal" : error.value._tag === "OutcomeUnknown" ? "unknown" : "retryable"
 }
 
-const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+/** Ends the call. Returns what is left to do, if anything is. */
+const finish = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> | undefined => {
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
   const { isUnderWay } = call
@@ -291,8 +298,10 @@ const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unk
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
-  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : Effect.void
-  return call.notices === undefined ? ended : Effect.andThen(CallNotices.tell(call, fiber, call.notices), ended)
+  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined
+  if (call.notices === undefined) return ended
+  const told = CallNotices.tell(call, fiber, call.notices)
+  return ended === undefined ? told : Effect.andThen(told, ended)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
@@ -306,7 +315,7 @@ const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect
 /** Runs a call from its start to its outcome, and gives back everything it took. @category running @since 0.1.0 */
 export const run = <A, E = ProviderError>(call: RunningCall): Effect.Effect<A, E> =>
   Effect.withFiber((fiber) =>
-    Effect.onExit(
+    Effect.onExitPrimitive(
       Effect.suspend(() => begin(call, fiber) as Effect.Effect<A, E>),
       (exit) => finish(call, fiber, exit)
     )
