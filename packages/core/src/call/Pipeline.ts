@@ -243,6 +243,12 @@ const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unk
   const keptBack = call.lane.throttle === undefined ? undefined : Load.throttled(call, fiber, now)
   if (keptBack !== undefined) return refuse(call, fiber, keptBack, now)
   if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return begun(call, fiber)
+  // Refused by thousands while a circuit is open: without the steps of a wait.
+  const refused = Admission.refusedNow(call, fiber, now)
+  if (refused !== undefined) {
+    const ended = refuse(call, fiber, refused, now)
+    return told(CircuitLog.report(call, fiber), ended)
+  }
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
     const next = refused === undefined ? begun(call, fiber) : refuse(call, fiber, refused, call.now)
