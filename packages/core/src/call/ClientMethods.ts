@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type { Any } from "../definition/Provider.ts"
 import type * as Operation from "../definition/Operation.ts"
+import { isDirect } from "../transport/DirectClient.ts"
 import type { HttpApi, HttpClientResponse } from "../vocabulary/Platform.ts"
 import { HttpApiClient, HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
@@ -76,12 +77,16 @@ export const make = <P extends Any>(
     const services = yield* Effect.context<never>()
     const methods: Record<string, LooseMethod> = {}
     const groups: Record<string, Record<string, LooseMethod>> = {}
-    for (const { decode, endpoint, group, path, topLevel } of ResponseDecoding.ofApi(api)) {
+    const compile = isDirect(client) ? client.compile : undefined
+    for (const { decode, endpoint, group, path, schemas, topLevel } of ResponseDecoding.ofApi(api)) {
       const operation = operations.get(path)
       if (operation === undefined) continue
       const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode))
       const httpClient = clientFor(connection, operation, kind, client, baseUrl)
-      const generate = HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
+      const generate = Effect.suspend(() => {
+        if (compile !== undefined) schemas.forEach(compile)
+        return HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
+      })
       const generated = onFirstUse(Effect.provideContext(generate, services))
       const method = ResponseDecoding.method(connection, operation, generated)
       if (topLevel) methods[endpoint] = method
