@@ -96,9 +96,7 @@ const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   call.answer = undefined
   call.source = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
-  return call.span === undefined
-    ? send(call, fiber)
-    : Effect.flatMap(CallSpan.startAttempt(call), () => send(call, fiber))
+  return call.span === undefined ? send(call, fiber) : CallSpan.startAttempt(call, () => send(call, fiber))
 }
 
 const send = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -267,7 +265,7 @@ const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   const now = nowOf(fiber)
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
   const first = () => (problem === undefined ? ways(call, fiber, now) : refuse(call, fiber, refusal(problem), now))
-  return CallSpan.isTraced(fiber) && !call.flight ? Effect.flatMap(CallSpan.startCall(call), first) : first()
+  return CallSpan.isTraced(fiber) && !call.flight ? CallSpan.startCall(call, first) : first()
 }
 
 const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
