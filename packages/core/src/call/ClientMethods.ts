@@ -85,11 +85,9 @@ export const make = <P extends Any>(
       if (operation === undefined) continue
       const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode))
       const httpClient = clientFor(connection, operation, kind, client, baseUrl)
-      const generate = Effect.suspend(() => {
-        if (compile !== undefined) schemas.forEach(compile)
-        return HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
-      })
-      const generated = onFirstUse(Effect.provideContext(generate, services))
+      const generate = HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
+      const compiled = compile === undefined ? generate : Effect.andThen(compile(schemas), generate)
+      const generated = onFirstUse(Effect.provideContext(compiled, services))
       const method = ResponseDecoding.method(connection, operation, generated)
       if (topLevel) methods[endpoint] = method
       else (groups[group] ??= {})[endpoint] = method

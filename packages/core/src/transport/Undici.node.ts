@@ -98,13 +98,14 @@ const loadUndici: Effect.Effect<typeof Undici> = Effect.catchDefect(
   (cause) => Effect.die(new UndiciMissing({ cause }))
 )
 
-/** Effect's compiler, loaded only where it is wanted. */
-const loadCompiler: Effect.Effect<DirectClient["compile"]> = Effect.map(
-  Effect.promise(() => import("effect/schema/SchemaJITCompiler")),
-  ({ enable }) =>
-    ({ ast }) =>
-      enable(ast)
-)
+/** Effect's compiler is loaded with the first call of a declared operation: other programs have no use for it. */
+const compileSchemas: DirectClient["compile"] = (schemas) =>
+  Effect.map(
+    Effect.promise(() => import("effect/schema/SchemaJITCompiler")),
+    ({ enable }) => {
+      for (const { ast } of schemas) enable(ast)
+    }
+  )
 
 const makeAgents = Effect.fnUntraced(function* (
   undici: typeof Undici,
@@ -147,8 +148,7 @@ const make = Effect.fnUntraced(function* (options: UndiciOptions, routes: ProxyR
   const { dispatcher } = options
   const agents =
     dispatcher === undefined ? yield* makeAgents(undici, options, routes) : { straight: dispatcher, forward: undefined }
-  const compile = options.compileSchemas === false ? undefined : yield* loadCompiler
-  return yield* UndiciClient.make(undici, agents, compile)
+  return yield* UndiciClient.make(undici, agents, options.compileSchemas === false ? undefined : compileSchemas)
 })
 
 /**

@@ -84,5 +84,8 @@ const start = (client: HttpClient.HttpClient, receiver: Receiver) => {
 export const callingBack = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
   Object.assign(Object.create(Object.getPrototypeOf(client) as object) as HttpClient.HttpClient, client, {
     [typeId]: (receiver: Receiver) => start(client, receiver),
-    compile: ({ ast }: Schema.Top) => enable(ast)
+    compile: (schemas: ReadonlyArray<Schema.Top>) =>
+      Effect.sync(() => {
+        for (const { ast } of schemas) enable(ast)
+      })
   })
