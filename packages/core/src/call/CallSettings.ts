@@ -144,6 +144,7 @@ export const settingsOf = (
   outerDeadline: number | undefined
 ): InvalidRequest | undefined => {
   call.startedAt = now
+  call.clock = fiber.getRef(Clock.Clock)
   const {
     correlationId: id,
     inRefreshLane,
@@ -153,7 +154,6 @@ export const settingsOf = (
   } = fiber.getRef(CurrentSettings)
   call.rank = rankOf(traffic)
   const policy = policyOf(call.operation, traffic, override)
-  call.clock = fiber.getRef(Clock.Clock)
   if (id !== undefined && !idPattern.test(id)) {
     call.identify("invalid")
     return new InvalidRequest({

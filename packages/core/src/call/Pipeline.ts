@@ -283,12 +283,13 @@ const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Teleme
   return error.value._tag === "FatalError" ? "fatal" : error.value._tag === "OutcomeUnknown" ? "unknown" : "retryable"
 }
 
-/** Ends the call. Returns what is left to do, if anything is. */
+/** Ends the call. Returns what is left to do, if anything is. One that was interrupted before its first step is none, and holds nothing. */
 const finish = (
   call: RunningCall,
   fiber: AnyFiber,
   exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
+  if (call.clock === undefined) return undefined
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
   const { isUnderWay } = call
