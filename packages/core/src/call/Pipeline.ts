@@ -68,7 +68,10 @@ const refuse = (
   return line === undefined ? ended : Effect.andThen(line, ended)
 }
 
-/** What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
+/**
+ * What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. It is run from here and not forked as a child, which would cost a set and an effect more; `cut` ends it
+ * with the call.
+ */
 const onFiber = (
   call: RunningCall,
   fiber: AnyFiber,
@@ -79,10 +82,9 @@ const onFiber = (
     const sent = sentOf(wireFiber)
     return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
   })
-  return Effect.flatMap(Effect.forkChild(wire, { startImmediately: true }), (wireFiber) => {
-    const exit = wireFiber.pollUnsafe()
-    return exit === undefined ? awaitWire(call, fiber, wireFiber) : conclude(call, fiber, exit)
-  })
+  const wireFiber = Effect.runForkWith(fiber.context)(wire)
+  const exit = wireFiber.pollUnsafe()
+  return exit === undefined ? awaitWire(call, fiber, wireFiber) : conclude(call, fiber, exit)
 }
 
 const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -98,9 +100,7 @@ const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   call.answer = undefined
   call.source = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
-  return call.span === undefined
-    ? send(call, fiber)
-    : Effect.flatMap(CallSpan.startAttempt(call), () => send(call, fiber))
+  return call.span === undefined ? send(call, fiber) : CallSpan.startAttempt(call, () => send(call, fiber))
 }
 
 const send = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -253,6 +253,12 @@ const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unk
   const keptBack = call.lane.throttle === undefined ? undefined : Load.throttled(call, fiber, now)
   if (keptBack !== undefined) return refuse(call, fiber, keptBack, now)
   if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return begun(call, fiber)
+  // Refused by thousands while a circuit is open: without the steps of a wait.
+  const refused = Admission.refusedNow(call, fiber, now)
+  if (refused !== undefined) {
+    const ended = refuse(call, fiber, refused, now)
+    return told(CircuitLog.report(call, fiber), ended)
+  }
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
     const next = refused === undefined ? begun(call, fiber) : refuse(call, fiber, refused, call.now)
@@ -290,7 +296,7 @@ const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   const { record } = call
   const go = () => (record === undefined ? ways(call, fiber, now) : recorded(call, fiber, record))
   const first = () => (problem === undefined ? go() : refuse(call, fiber, refusal(problem), now))
-  return CallSpan.isTraced(fiber) && !call.flight ? Effect.flatMap(CallSpan.startCall(call), first) : first()
+  return CallSpan.isTraced(fiber) && !call.flight ? CallSpan.startCall(call, first) : first()
 }
 
 const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
@@ -308,7 +314,13 @@ const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Teleme
   return error.value._tag === "FatalError" ? "fatal" : error.value._tag === "OutcomeUnknown" ? "unknown" : "retryable"
 }
 
-const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+/** Ends the call. Returns what is left to do, if anything is. One that was interrupted before its first step is none, and holds nothing. */
+const finish = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> | undefined => {
+  if (call.clock === undefined) return undefined
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
   const { isUnderWay } = call
@@ -324,8 +336,8 @@ const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unk
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
   const cut = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined
   const settled = call.record === undefined ? undefined : CallRecord.end(call, fiber, exit, now)
-  const ended = told(cut, settled ?? Effect.void)
-  return call.notices === undefined ? ended : Effect.andThen(CallNotices.tell(call, fiber, call.notices), ended)
+  const ended = settled === undefined ? cut : told(cut, settled)
+  return call.notices === undefined ? ended : told(CallNotices.tell(call, fiber, call.notices), ended ?? Effect.void)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
@@ -339,7 +351,7 @@ const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect
 /** Runs a call from its start to its outcome, and gives back everything it took. @category running @since 0.1.0 */
 export const run = <A, E = ProviderError>(call: RunningCall): Effect.Effect<A, E> =>
   Effect.withFiber((fiber) =>
-    Effect.onExit(
+    Effect.onExitPrimitive(
       Effect.suspend(() => begin(call, fiber) as Effect.Effect<A, E>),
       (exit) => finish(call, fiber, exit)
     )
