@@ -30,6 +30,9 @@ const InRefreshLane = Context.Reference<boolean>("@breakwater/core/CallSettings/
 const Traffic = Context.Reference<TrafficClass>("@breakwater/core/CallSettings/Traffic", {
   defaultValue: () => "interactive"
 })
+const InDryRun = Context.Reference<boolean>("@breakwater/core/CallSettings/InDryRun", {
+  defaultValue: () => false
+})
 const Partition = Context.Reference<string | undefined>("@breakwater/core/CallSettings/Partition", {
   defaultValue: () => undefined
 })
@@ -82,6 +85,16 @@ export const withPartition: {
  */
 export const refreshLane = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(self, InRefreshLane, true)
+
+/**
+ * Sends no write inside: each is encoded, checked and told in a line at level Info, and gives what its operation declares for it (`Operation.dryRun`), or fails with `FatalError` and the reason `DryRun`. Reads go
+ * out as ever. @category combinators @since 0.1.0
+ */
+export const dryRun = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(self, InDryRun, true)
+
+/** Whether its caller wants nothing to be sent. @category guards @since 0.1.0 */
+export const isInDryRun = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(InDryRun)
 
 const ownHeader = "x-request-id"
 

@@ -35,6 +35,7 @@ import * as CallLog from "./CallLog.ts"
 import * as CallNotices from "./CallNotices.ts"
 import * as CircuitLog from "./CircuitLog.ts"
 import * as CallSpan from "./CallSpan.ts"
+import * as DryRuns from "./DryRuns.ts"
 import * as Flights from "./Flights.ts"
 import * as Hedging from "./Hedging.ts"
 import * as Load from "./Load.ts"
@@ -258,7 +259,10 @@ const ways = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<un
 const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
-  const first = () => (problem === undefined ? ways(call, fiber, now) : refuse(call, fiber, refusal(problem), now))
+  const first = () => {
+    if (problem !== undefined) return refuse(call, fiber, refusal(problem), now)
+    return DryRuns.isDry(call, fiber) ? DryRuns.end(call, fiber, now) : ways(call, fiber, now)
+  }
   return CallSpan.isTraced(fiber) && !call.flight ? Effect.flatMap(CallSpan.startCall(call), first) : first()
 }
 
@@ -288,7 +292,8 @@ const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unk
   if (!call.flight) metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
-  if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
+  if (outcome !== "ok" && reason !== undefined && reason._tag !== "DryRun")
+    call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
   const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : Effect.void

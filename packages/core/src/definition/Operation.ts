@@ -9,6 +9,7 @@ import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { HttpApi, HttpApiSchema } from "../vocabulary/Platform.ts"
 import * as Safety from "../vocabulary/Safety.ts"
+import type { HttpApiClient } from "../vocabulary/Platform.ts"
 import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
@@ -33,6 +34,8 @@ export interface Operation {
   readonly written: CallPolicy
   /** Tokens that an attempt takes from the rate budget. */
   readonly cost: number
+  /** What a dry run gives; `undefined` where it fails. */
+  readonly dryRun: DryRunValue | undefined
   /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
   readonly declared: Declared | undefined
 }
@@ -61,6 +64,16 @@ export const DeclaresOutage = Context.Reference<boolean>("@breakwater/core/Opera
   defaultValue: () => false
 })
 
+/** What a dry run of an operation gives. @category models @since 0.1.0 */
+export interface DryRunValue {
+  readonly value: unknown
+}
+
+/** What a dry run gives, set with `Operation.dryRun`. @category annotations @since 0.1.0 */
+export const DryRun = Context.Reference<DryRunValue | undefined>("@breakwater/core/Operation/DryRun", {
+  defaultValue: () => undefined
+})
+
 type Annotated = { annotate<I, S>(key: Context.Key<I, S>, value: S): unknown }
 
 /**
@@ -83,6 +96,19 @@ export const cost = (tokens: number) => {
  * @category combinators @since 0.1.0
  */
 export const declaresOutage = <T extends Annotated>(target: T): T => target.annotate(DeclaresOutage, true) as T
+
+/** What an endpoint succeeds with. */
+type SuccessOf<T> = T extends { readonly "~Success": infer Success } ? HttpApiClient.SuccessType<Success> : never
+
+/**
+ * What a write succeeds with when it is not sent, in a dry run. Default: it fails with `FatalError` and the reason `DryRun`.
+ * **Example** `HttpApiEndpoint.post("create", "/orders", { payload, success: Order }).pipe(Operation.dryRun({ id: "dry-run", amount: 0 }))`
+ * @category combinators @since 0.1.0
+ */
+export const dryRun =
+  <A>(value: A) =>
+  <T extends Annotated>(target: T & ([A] extends [SuccessOf<T>] ? unknown : { readonly "~Success": A })): T =>
+    target.annotate(DryRun, { value }) as T
 
 const tellsOfOutage = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500
 
@@ -140,7 +166,7 @@ interface Endpoint {
   readonly outage: number | undefined
   /** Overrides of the policy, the outermost first. */
   readonly overrides: ReadonlyArray<CallPolicy>
-  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "declared">
+  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "dryRun" | "declared">
 }
 
 const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
@@ -159,6 +185,7 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
           safety: Safety.ofEndpoint(endpoint),
           keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
           cost: Context.get(mergedAnnotations, Cost),
+          dryRun: Context.get(mergedAnnotations, DryRun),
           declared: declaredOf(endpoint, successes, errors)
         }
       })
@@ -256,5 +283,6 @@ export const undeclared = (options: {
   path: options.name.slice(options.name.indexOf(".") + 1),
   keys: options.keys,
   cost: 1,
+  dryRun: undefined,
   declared: undefined
 })

@@ -15,10 +15,12 @@ export interface Configured {
   readonly variables: ReadonlyMap<string, string>
   /** `<PROVIDER>_STOPPED`: no call is made. */
   readonly stopped: boolean
+  /** `<PROVIDER>_DRY_RUN`: the writes that are not sent, as `group.endpoint` or `group.*`; `*` is all of them. */
+  readonly dryRun: ReadonlyArray<string>
 }
 
 /** Where nothing comes from `Config`. @category constants @since 0.1.0 */
-export const none: Configured = { policy: {}, variables: new Map(), stopped: false }
+export const none: Configured = { policy: {}, variables: new Map(), stopped: false, dryRun: [] }
 
 /** How the variables of a provider begin: its name in capitals, `TWO_WORDS` for `two-words`. @category accessors @since 0.1.0 */
 export const prefixOf = (provider: string): string => provider.toUpperCase().replaceAll("-", "_")
@@ -39,6 +41,22 @@ const words = (text: string): ReadonlyArray<string> =>
     .split(",")
     .map((word) => word.trim())
     .filter((word) => word !== "")
+
+/** How `Config` itself writes yes and no. */
+const yes = new Set(["true", "yes", "on", "1", "y"])
+const no = new Set(["false", "no", "off", "0", "n"])
+
+const dryRunOf = (text: string): ReadonlyArray<string> => {
+  const word = text.trim().toLowerCase()
+  if (yes.has(word)) return ["*"]
+  return no.has(word) ? [] : words(text)
+}
+
+/** How a dry run is told. @category formatting @since 0.1.0 */
+export const dryRunText = (dryRun: ReadonlyArray<string>): string => {
+  if (dryRun.length === 0) return "off"
+  return dryRun.includes("*") ? "all writes" : dryRun.join(", ")
+}
 
 const readers: { readonly [K in Kind]: (variable: string) => Config.Config<unknown> } = {
   time: (variable) => Config.Duration(variable),
@@ -71,7 +89,9 @@ export const read = (provider: string): Config.Config<Configured> => {
   )
   const wanted = Object.fromEntries(asked.map((part) => [part, Config.option(Config.Boolean(named(part)))]))
   const stopped = Config.withDefault(Config.Boolean(`${prefix}_STOPPED`), false)
-  return Config.map(Config.all({ values: Config.all(values), wanted: Config.all(wanted), stopped }), (found) => {
+  const dryRun = Config.withDefault(Config.map(Config.String(`${prefix}_DRY_RUN`), dryRunOf), [])
+  const all = { values: Config.all(values), wanted: Config.all(wanted), stopped, dryRun }
+  return Config.map(Config.all(all), (found) => {
     const given = new Map(Object.entries(Record.getSomes(found.values)))
     const parts = Object.entries(Record.getSomes(found.wanted)).flatMap(([part, isWanted]) =>
       isWanted ? [[part, {}] as const] : []
@@ -79,7 +99,8 @@ export const read = (provider: string): Config.Config<Configured> => {
     return {
       policy: written(new Map([...given, ...parts])),
       variables: new Map([...given.keys()].map((field) => [field, named(field)])),
-      stopped: found.stopped
+      stopped: found.stopped,
+      dryRun: found.dryRun
     }
   })
 }
