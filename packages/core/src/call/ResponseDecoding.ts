@@ -59,7 +59,7 @@ const jsonDecoders = (
 ): ReadonlyMap<number, (json: unknown) => Effect.Effect<unknown, unknown>> =>
   new Map(
     [...schemas]
-      .filter(([status]) => kinds.get(status) === "json")
+      .filter(([status, each]) => kinds.get(status) === "json" && !each.some(Operations.readsHeaders))
       .map(([status, each]) => [
         status,
         Schema.decodeUnknownEffect(oneOf(each) as unknown as Schema.ConstraintDecoder<unknown>, options)

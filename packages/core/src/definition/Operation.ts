@@ -130,13 +130,21 @@ const statusOf = SchemaAST.resolveAt<number>("httpApiStatus")
 export const streamsOf = (success: Iterable<Schema.Top>): ReadonlyMap<number, Schema.Top> =>
   new Map([...success].filter((each) => streams.has(tagOf(each))).map((each) => [statusOf(each.ast) ?? 200, each]))
 
+/** What `HttpApiSchema.encodeToWithHeaders` leaves of the body. */
+const pairOf = SchemaAST.resolveAt<{ readonly body: Schema.Top }>("~httpApiWithHeaders")
+
+/** Whether a schema reads headers beside the body. @category guards @since 0.1.0 */
+export const readsHeaders = (schema: Schema.Top): boolean =>
+  HttpApiSchema.isWithHeaders(schema) || pairOf(schema.ast) !== undefined
+
+/** What is in the body, where a schema reads headers as well. */
+const inBody = (schema: Schema.Top): Schema.Top =>
+  HttpApiSchema.isWithHeaders(schema) ? schema.schema : (pairOf(schema.ast)?.body ?? schema)
+
 const bodyKind = (schemas: ReadonlyArray<Schema.Top>): BodyKind => {
-  if (schemas.every((schema) => HttpApiSchema.isNoContent(schema.ast))) return "none"
-  return schemas.every(
-    (schema) => !HttpApiSchema.isWithHeaders(schema) && (encodingOf(schema.ast)?._tag ?? "Json") === "Json"
-  )
-    ? "json"
-    : "other"
+  const bodies = schemas.map((schema) => inBody(schema).ast)
+  if (bodies.every((body) => HttpApiSchema.isNoContent(body))) return "none"
+  return bodies.every((body) => (encodingOf(body)?._tag ?? "Json") === "Json") ? "json" : "other"
 }
 
 const kinds = (schemas: Schemas): ReadonlyMap<number, BodyKind> =>

@@ -13,12 +13,12 @@ import { Accepted, Message, MessageId, SendMail, Validated } from "./Model.ts"
 const AcceptedAnswer = Accepted.pipe(
   HttpApiSchema.encodeToWithHeaders(
     {
-      body: Schema.String.pipe(HttpApiSchema.asText(), HttpApiSchema.status(202)),
+      body: HttpApiSchema.Empty(202),
       headers: { "x-message-id": MessageId }
     },
     {
       decode: ({ headers }) => Accepted.make({ messageId: headers["x-message-id"] }),
-      encode: ({ messageId }) => ({ body: "", headers: { "x-message-id": messageId } })
+      encode: ({ messageId }) => ({ body: undefined, headers: { "x-message-id": messageId } })
     }
   )
 )
