@@ -204,17 +204,16 @@ export interface Step<P> {
  * last one tried. **Example** `charge(order).pipe(Fallback.providers([{ name: "stripe", provide: stripe }, { name: "bank", provide: bank }], { name: "payments" }))`
  * @category combinators @since 0.1.0
  */
-export const providers =
-  <P, const Of extends "reads" | "writes" = "writes">(
-    steps: readonly [Step<P>, ...ReadonlyArray<Step<P>>],
-    { name, of }: ElsewhereOptions<Of>
-  ) =>
-  <A, E, R>(self: Effect.Effect<A, E, R> & GoesElsewhere<Of, E>): Effect.Effect<A, E, Exclude<R, P>> => {
-    const [first, ...others] = steps
-    const stepOf = ({ provide }: Step<P>) => ({ provide })
-    const plan = ExecutionPlan.make(stepOf(first), ...others.map(stepOf))
-    const isOurs = of === "reads" ? isAnswered(undefined) : isUnsent
-    return Effect.withFiber((fiber) => {
+export const providers = <P, const Of extends "reads" | "writes" = "writes">(
+  steps: readonly [Step<P>, ...ReadonlyArray<Step<P>>],
+  { name, of }: ElsewhereOptions<Of>
+) => {
+  const [first, ...others] = steps
+  const stepOf = ({ provide }: Step<P>) => ({ provide })
+  const plan = ExecutionPlan.make(stepOf(first), ...others.map(stepOf))
+  const isOurs = of === "reads" ? isAnswered(undefined) : isUnsent
+  return <A, E, R>(self: Effect.Effect<A, E, R> & GoesElsewhere<Of, E>): Effect.Effect<A, E, Exclude<R, P>> =>
+    Effect.withFiber((fiber) => {
       let trouble: Trouble | undefined
       const attempt = (self as Effect.Effect<A, E, R>).pipe(
         Effect.map((value): Result.Result<A, E> => Result.succeed(value)),
@@ -236,7 +235,7 @@ export const providers =
         return instead(fiber, { name, trouble, by: steps[stepIndex]?.name ?? "another" }, result.success)
       })
     })
-  }
+}
 
 /** @category models @since 0.1.0 */
 export interface PartialOptions<W extends Answers> extends ReadOptions<W> {

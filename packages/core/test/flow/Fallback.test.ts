@@ -102,6 +102,9 @@ describe("Fallback.lastKnownGood", () => {
         )
 
         assert.deepStrictEqual(known, ["a", "unknown", "c"])
+        // What is answered again takes no room of another.
+        yield* Effect.succeed("c").pipe(rates.of("c"))
+        assert.strictEqual(yield* failing(notSent()).pipe(rates.of("a")), "a")
         assert.throws(() => Fallback.lastKnownGood({ name, capacity: 0 }), RangeError)
       })
     )
