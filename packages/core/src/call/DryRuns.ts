@@ -5,7 +5,7 @@
 // @effect-diagnostics anyUnknownInErrorContext:off
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { DryRunValue } from "../definition/Operation.ts"
+import type { DryRunValue } from "../definition/CalledOperation.ts"
 import { covers } from "../store/Stops.ts"
 import * as Answer from "../vocabulary/Answer.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"

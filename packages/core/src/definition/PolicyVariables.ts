@@ -4,23 +4,12 @@
 import * as Config from "effect/Config"
 import * as Record from "effect/Record"
 import type { CallPolicy } from "./CallPolicy.ts"
-import { CallPolicyError } from "./CallPolicy.ts"
+import type { Configured } from "./ConfiguredPolicy.ts"
 import type { Kind } from "./PolicyFields.ts"
 import * as PolicyFields from "./PolicyFields.ts"
 
-/** What `Config` says of a layer: it may change while the layer runs. @category models @since 0.1.0 */
-export interface Configured {
-  readonly policy: CallPolicy
-  /** The variable that gave each field. */
-  readonly variables: ReadonlyMap<string, string>
-  /** `<PROVIDER>_STOPPED`: no call is made. */
-  readonly stopped: boolean
-  /** `<PROVIDER>_DRY_RUN`: the writes that are not sent, as `group.endpoint` or `group.*`; `*` is all of them. */
-  readonly dryRun: ReadonlyArray<string>
-}
-
-/** Where nothing comes from `Config`. @category constants @since 0.1.0 */
-export const none: Configured = { policy: {}, variables: new Map(), stopped: false, dryRun: [] }
+export { blamed, dryRunText, none } from "./ConfiguredPolicy.ts"
+export type { Configured } from "./ConfiguredPolicy.ts"
 
 /** How the variables of a provider begin: its name in capitals, `TWO_WORDS` for `two-words`. @category accessors @since 0.1.0 */
 export const prefixOf = (provider: string): string => provider.toUpperCase().replaceAll("-", "_")
@@ -50,12 +39,6 @@ const dryRunOf = (text: string): ReadonlyArray<string> => {
   const word = text.trim().toLowerCase()
   if (yes.has(word)) return ["*"]
   return no.has(word) ? [] : words(text)
-}
-
-/** How a dry run is told. @category formatting @since 0.1.0 */
-export const dryRunText = (dryRun: ReadonlyArray<string>): string => {
-  if (dryRun.length === 0) return "off"
-  return dryRun.includes("*") ? "all writes" : dryRun.join(", ")
 }
 
 const readers: { readonly [K in Kind]: (variable: string) => Config.Config<unknown> } = {
@@ -103,12 +86,4 @@ export const read = (provider: string): Config.Config<Configured> => {
       dryRun: found.dryRun
     }
   })
-}
-
-/** The error, with the variable in place of the field where that is where its value comes from. @category errors @since 0.1.0 */
-export const blamed = (error: CallPolicyError, configured: Configured): CallPolicyError => {
-  const variable = configured.variables.get(error.field)
-  return variable === undefined
-    ? error
-    : new CallPolicyError({ owner: error.owner, field: error.field, rule: error.rule, variable })
 }
