@@ -13,16 +13,16 @@ import { DryRun } from "../vocabulary/FatalReason.ts"
 import { FatalError } from "../vocabulary/ProviderError.ts"
 import * as Duration from "effect/Duration"
 import * as CallErrors from "./CallErrors.ts"
-import { isInDryRun } from "./CallSettings.ts"
 import * as CallLog from "./CallLog.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** @category guards @since 0.1.0 */
-export const isDry = ({ connection, operation }: RunningCall, fiber: AnyFiber): boolean =>
+/** Refreshing a credential changes nothing that a dry run is about, and reads need it. @category guards @since 0.1.0 */
+export const isDry = ({ connection, inDryRun, lane, operation }: RunningCall): boolean =>
   operation.safety !== "safe" &&
-  (connection.dryRun?.some((pattern) => covers(pattern, operation.path)) === true || isInDryRun(fiber))
+  lane !== connection.refreshes &&
+  (inDryRun || connection.dryRun?.some((pattern) => covers(pattern, operation.path)) === true)
 
 /** Ends a call that is kept back. It is no failure of the connection. @category running @since 0.1.0 */
 export const end = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<never, FatalError> => {

@@ -120,6 +120,18 @@ describe("Call.dryRun", () => {
     )
   })
 
+  it.effect("lets a credential be refreshed, since reads need it", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make([Fake.json(order)])
+        const acme = yield* Acme.connect(transport)
+        yield* Call.dryRun(Call.refreshLane(create(acme)))
+
+        assert.strictEqual(transport.sent.length, 1)
+      })
+    )
+  )
+
   it.effect("keeps back the writes of a plain client and protected effects", () =>
     inScenario(
       Effect.gen(function* () {
