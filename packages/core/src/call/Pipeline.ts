@@ -35,6 +35,7 @@ import * as CallLog from "./CallLog.ts"
 import * as CallNotices from "./CallNotices.ts"
 import * as CircuitLog from "./CircuitLog.ts"
 import * as CallSpan from "./CallSpan.ts"
+import * as DryRuns from "./DryRuns.ts"
 import * as Flights from "./Flights.ts"
 import * as Hedging from "./Hedging.ts"
 import * as Load from "./Load.ts"
@@ -264,7 +265,10 @@ const ways = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<un
 const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
-  const first = () => (problem === undefined ? ways(call, fiber, now) : refuse(call, fiber, refusal(problem), now))
+  const first = () => {
+    if (problem !== undefined) return refuse(call, fiber, refusal(problem), now)
+    return DryRuns.isDry(call) ? DryRuns.end(call, fiber, now) : ways(call, fiber, now)
+  }
   return CallSpan.isTraced(fiber) && !call.flight ? CallSpan.startCall(call, first) : first()
 }
 
@@ -300,7 +304,8 @@ const finish = (
   if (!call.flight) metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
-  if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
+  if (outcome !== "ok" && reason !== undefined && reason._tag !== "DryRun")
+    call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
   const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined
