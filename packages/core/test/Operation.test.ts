@@ -53,6 +53,7 @@ describe("Operation.ofApi", () => {
         policy: resolved({ attempts: 2 }),
         written: { attempts: 2 },
         cost: 1,
+        dryRun: undefined,
         declared: {
           success: new Map([[200, "json"]]),
           error: new Map([[402, "json"]]),
@@ -233,6 +234,7 @@ describe("Operation.undeclared", () => {
       policy,
       written: {},
       cost: 1,
+      dryRun: undefined,
       declared: undefined
     })
     assert.deepStrictEqual(Operation.undeclared({ ...made, keys }).keys, keys)

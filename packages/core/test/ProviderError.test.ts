@@ -244,7 +244,8 @@ describe("ProviderError.errorCode", () => {
       ["ResponseInvalid", "RESPONSE_INVALID"],
       ["Rejected", "HTTP_418"],
       ["Unresolved", "UNRESOLVED"],
-      ["RecordUnusable", "RECORD_UNUSABLE"]
+      ["RecordUnusable", "RECORD_UNUSABLE"],
+      ["DryRun", "DRY_RUN"]
     ])
   })
 

@@ -153,6 +153,26 @@ export const refused = (
   })
 }
 
+/** How much a request that was not sent would have sent; nothing of what. */
+const sizeOf = ({ request }: RunningCall): string => {
+  if (request === undefined || request.body._tag === "Empty") return ""
+  return request.body._tag === "Uint8Array" ? `, ${request.body.body.length} bytes` : ", a stream"
+}
+
+/** A write that was kept back in a dry run: a line at level Info, with what would have been sent but for its values. @category logging @since 0.1.0 */
+export const rehearsed = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<void> => {
+  const labels = { [attribute.reason]: "DryRun" }
+  happened(call, fiber, event.refusal, labels)
+  call.connection.metrics(call.operation).observe(Telemetry.refusals, fiber.context, labels)
+  const { method, name, template } = call.operation
+  const what = `${method === "" ? "an effect" : `${method} ${template}`.trim()}${sizeOf(call)}`
+  const key = call.key === undefined ? "" : ", with an idempotency key"
+  return write(call, Effect.logInfo(`${name} dry run, not sent: ${what}${key}`), {
+    ...fields(call, fiber, { attempt: 1, millis: now - call.startedAt }, undefined, undefined),
+    [field.event]: "dry run"
+  })
+}
+
 /** What a policy in shadow mode would have done, at level Debug. @category logging @since 0.1.0 */
 export const watched = (call: RunningCall, fiber: AnyFiber, what: string): Effect.Effect<void> => {
   const attempt = call.attempts + 1

@@ -18,7 +18,8 @@ import type * as Scope from "effect/Scope"
 import type { Streamed } from "../definition/Body.ts"
 import type { Environment } from "../definition/Auth.ts"
 import * as Auth from "../definition/Auth.ts"
-import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
+import type { CallPolicy } from "../definition/CallPolicy.ts"
+import { CallPolicyError } from "../definition/CallPolicy.ts"
 import * as CallPolicies from "../definition/CallPolicy.ts"
 import * as Operation from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
@@ -30,7 +31,7 @@ import * as RatePlan from "../definition/RatePlan.ts"
 import * as Connections from "../store/Connections.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
-import { Stops } from "../store/Stops.ts"
+import { covers, Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
 import * as CredentialSources from "../store/CredentialSource.ts"
 import { CredentialSourceError } from "../store/CredentialSource.ts"
@@ -284,6 +285,22 @@ const startLine = (
   return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}, records: ${records === undefined ? "no" : "yes"}`
 }
 
+/** The first name of `<PROVIDER>_DRY_RUN` that means no write: what it was to hold back would be sent. */
+const dryRunProblem =
+  ({ api, name }: Any) =>
+  ({ dryRun }: Configured): CallPolicyError | undefined => {
+    const writes = Operation.matchedOf(api as HttpApi.Top).filter(({ safety }) => safety !== "safe")
+    const wrong = dryRun.find((pattern) => !writes.some(({ path }) => covers(pattern, path)))
+    if (wrong === undefined) return undefined
+    const rule = `names ${wrong}, which is no write of ${name}: true, or names of ${writes.map(({ path }) => path).join(", ")}`
+    return new CallPolicyError({
+      owner: name,
+      field: "dryRun",
+      rule,
+      variable: `${PolicyVariables.prefixOf(name)}_DRY_RUN`
+    })
+  }
+
 /** The policy of a layer, and with it those of its operations. */
 interface ResolvedProvider {
   readonly policy: CallPolicies.ResolvedPolicy
@@ -333,6 +350,7 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
       connection: options.connection ?? "default",
       built: CallPolicies.merge(provider.policy ?? {}, options.policy ?? {}),
       resolve: resolve(provider),
+      problemOf: dryRunProblem(provider),
       ...from
     })
   )
@@ -343,8 +361,14 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const records = Option.getOrUndefined(yield* Effect.serviceOption(IdempotencyStore))
   const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops, records })
   const heed = yield* heeded(provider.name, policy, stops)
+  const rehearse = (): void => {
+    const { dryRun } = policy.configured
+    connection.dryRun = dryRun.length === 0 ? undefined : dryRun
+  }
+  rehearse()
   policy.onChange((next, reach) => {
     heed(reach.now)
+    rehearse()
     connection.configure(next, reach)
     for (const [path, operation] of operations) Operation.repolicy(operation, next.operations.get(path) ?? operation)
   })
@@ -353,7 +377,9 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
     circuits: () => connection.circuits(),
     policy
   })
-  yield* Effect.logInfo(startLine(provider, options, environment, { baseUrl, records }))
+  const { dryRun } = policy.configured
+  const rehearsed = dryRun.length === 0 ? "" : `, dry run: ${PolicyVariables.dryRunText(dryRun)} not sent`
+  yield* Effect.logInfo(startLine(provider, options, environment, { baseUrl, records }) + rehearsed)
   return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
 })
 
@@ -378,7 +404,7 @@ const settings = (prefix: string) =>
 
 /**
  * `layer` with its settings from `Config`: `<PROVIDER>_API_KEY` (secret), `_ENVIRONMENT` (`sandbox` by default), `_BASE_URL`, `_CONNECTION`, `USER_AGENT`, and the policy, a variable for each field:
- * `_DEADLINE`, `_ATTEMPTS`, `_BREAKER_OPEN_FOR`, … (`docs/policies.md` has them all). What `options` give goes before the provider's policy, what `Config` gives before both. The key is read again
+ * `_DEADLINE`, `_ATTEMPTS`, `_BREAKER_OPEN_FOR`, … (`docs/policies.md` has them all). `_STOPPED` stops its calls, `_DRY_RUN` keeps its writes back. What `options` give goes before the provider's policy, what `Config` gives before both. The key is read again
  * after a 401, so that a rotated one needs no restart; the policy by `Policies.reload`. @category layers @since 0.1.0
  */
 export const layerConfig = <I, P extends Any>(

@@ -132,6 +132,8 @@ export class Connection {
   policy: ResolvedPolicy
   written: CallPolicy
   readonly stops: StandingStops
+  /** The writes that are not sent, as `Config` names them; `undefined` while all are. */
+  dryRun: ReadonlyArray<string> | undefined = undefined
   readonly calls: Lane
   readonly rate: RateBudget
   readonly dialect: ResolvedDialect

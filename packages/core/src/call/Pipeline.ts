@@ -36,6 +36,7 @@ import * as CallNotices from "./CallNotices.ts"
 import * as CircuitLog from "./CircuitLog.ts"
 import * as CallSpan from "./CallSpan.ts"
 import * as CallRecord from "./CallRecord.ts"
+import * as DryRuns from "./DryRuns.ts"
 import * as Flights from "./Flights.ts"
 import * as Hedging from "./Hedging.ts"
 import * as Load from "./Load.ts"
@@ -292,10 +293,12 @@ const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   const now = nowOf(fiber)
   call.now = now
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
-  if (problem === undefined && call.key !== undefined) call.record = CallRecord.of(call, fiber)
-  const { record } = call
-  const go = () => (record === undefined ? ways(call, fiber, now) : recorded(call, fiber, record))
-  const first = () => (problem === undefined ? go() : refuse(call, fiber, refusal(problem), now))
+  const first = () => {
+    if (problem !== undefined) return refuse(call, fiber, refusal(problem), now)
+    if (DryRuns.isDry(call)) return DryRuns.end(call, fiber, now)
+    if (call.key !== undefined) call.record = CallRecord.of(call, fiber)
+    return call.record === undefined ? ways(call, fiber, now) : recorded(call, fiber, call.record)
+  }
   return CallSpan.isTraced(fiber) && !call.flight ? CallSpan.startCall(call, first) : first()
 }
 
@@ -331,7 +334,8 @@ const finish = (
   if (!call.flight) metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
-  if (outcome !== "ok" && reason !== undefined && !call.replayed) call.connection.failed(call.operation, reason, now)
+  if (outcome !== "ok" && reason !== undefined && reason._tag !== "DryRun" && !call.replayed)
+    call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
   const cut = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined

@@ -140,6 +140,8 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   flight = false
   /** The call was refused by a policy of ours. */
   refused = false
+  /** Its caller wants no write to be sent. */
+  inDryRun = false
   /** The last attempt failed, and its answer was handed on as it is, in place of this error. */
   handedOn: ProviderError | undefined = undefined
 

@@ -25,8 +25,15 @@ export interface Operation {
   readonly written: CallPolicy
   /** Tokens that an attempt takes from the rate budget. */
   readonly cost: number
+  /** What a dry run gives; `undefined` where it fails. */
+  readonly dryRun: DryRunValue | undefined
   /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
   readonly declared: Declared | undefined
+}
+
+/** What a dry run of an operation gives. @category models @since 0.1.0 */
+export interface DryRunValue {
+  readonly value: unknown
 }
 
 /** How a declared body is to be read. @category models @since 0.1.0 */
@@ -62,5 +69,6 @@ export const undeclared = (options: {
   path: options.name.slice(options.name.indexOf(".") + 1),
   keys: options.keys,
   cost: 1,
+  dryRun: undefined,
   declared: undefined
 })

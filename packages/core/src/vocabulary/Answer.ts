@@ -11,8 +11,8 @@ import type { ProviderError } from "./ProviderError.ts"
 export const sources = ["live", "revalidated", "cached", "stale", "fallback"] as const
 
 /**
- * `live`: the provider said it now. `revalidated`: it said now that what was kept is still so. `cached`: kept, and fresh. `stale`: kept, and no longer fresh. `fallback`: not the provider's
- * answer at all. @category models @since 0.1.0
+ * `live`: the provider said it now. `revalidated`: it said now that what was kept is still so. `cached`: kept, and fresh. `stale`: kept, and no longer fresh. `fallback`: what a
+ * fallback gave in its place, from elsewhere or from before. @category models @since 0.1.0
  */
 export type Source = (typeof sources)[number]
 

@@ -160,6 +160,13 @@ export class RecordUnusable extends Schema.TaggedClass<RecordUnusable>("@breakwa
   }
 }
 
+/** A dry run: the request was encoded and checked, and not sent (`Call.dryRun`, `<PROVIDER>_DRY_RUN`). @category reasons @since 0.1.0 */
+export class DryRun extends Schema.TaggedClass<DryRun>("@breakwater/core/FatalReason/DryRun")("DryRun", {}) {
+  get message(): string {
+    return "dry run, not sent"
+  }
+}
+
 /** @category reasons @since 0.1.0 */
 export type FatalReason =
   | InvalidRequest
@@ -174,6 +181,7 @@ export type FatalReason =
   | Rejected
   | Unresolved
   | RecordUnusable
+  | DryRun
 
 /** @category schemas @since 0.1.0 */
 export const FatalReason = Schema.Union([
@@ -188,7 +196,8 @@ export const FatalReason = Schema.Union([
   ResponseInvalid,
   Rejected,
   Unresolved,
-  RecordUnusable
+  RecordUnusable,
+  DryRun
 ])
 
 /** Tells a fatal reason from a retryable one. @category guards @since 0.1.0 */

@@ -22,6 +22,7 @@ export const attribute = {
   rateLimit: "breakwater.rate.limit",
   shadow: "breakwater.shadow.policy",
   replayed: "breakwater.replayed",
+  fallback: "breakwater.fallback",
   method: "http.request.method",
   template: "url.template",
   address: "server.address",
@@ -262,6 +263,12 @@ export const unsettled = counter(
   "{call}",
   "Calls whose outcome could not be written into their record"
 )
+
+/** Items of batches that came to an end, by outcome; the operation is the name of the batch. @category metrics @since 0.1.0 */
+export const batchItems = counter("breakwater.batch.items", "{item}", "Items of batches, by outcome")
+
+/** Answers that something else gave in the provider's place, by its name and the reason. @category metrics @since 0.1.0 */
+export const fallbacks = counter("breakwater.fallback.count", "{answer}", "Answers given in a provider's place")
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
 export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")

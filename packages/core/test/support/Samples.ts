@@ -37,5 +37,6 @@ export const fatalReasons: ReadonlyArray<Fatal.FatalReason> = [
   new Fatal.ResponseInvalid({ status: 200, path: "data.0.amount", expected: "a whole number" }),
   new Fatal.Rejected({ status: 418, code: "teapot" }),
   new Fatal.Unresolved({}),
-  new Fatal.RecordUnusable({ problem: "not kept" })
+  new Fatal.RecordUnusable({ problem: "not kept" }),
+  new Fatal.DryRun({})
 ]
