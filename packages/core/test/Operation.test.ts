@@ -232,7 +232,8 @@ describe("Operation.undeclared", () => {
       policy,
       written: {},
       cost: 1,
-      declared: undefined
+      declared: undefined,
+      answers: undefined
     })
     assert.deepStrictEqual(Operation.undeclared({ ...made, keys }).keys, keys)
   })

@@ -26,6 +26,7 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 /** A flight under way. @category models @since 0.1.0 */
 export interface Flight {
   readonly fiber: AnyFiber
+  readonly call: RunningCall
   waiting: number
 }
 
@@ -56,21 +57,29 @@ const askedBy = ({
   return JSON.stringify([method, url, UrlParams.toString(urlParams), said, sent])
 }
 
+/** Whose calls may wait for one another: under the same policy, class, partition and credential. @category accessors @since 0.1.0 */
+export const companyOf = ({ connection, operation, partition, policy, rank }: RunningCall): string => {
+  const generation = connection.options.credential?.peek()?.generation ?? 0
+  return `${operation.name} ${generation} ${numberOf(policy)} ${rank} ${partition ?? ""}`
+}
+
 /** What the call must have in common with another one to wait for its answer; `undefined` if it may not. @category accessors @since 0.1.0 */
 export const keyOf = (call: RunningCall): string | undefined => {
-  const { body, connection, flight, operation, policy, request, shadowed } = call
+  const { body, flight, operation, policy, request, shadowed } = call
   if (!policy.coalesce || operation.safety !== "safe" || flight || shadowed !== undefined) return undefined
   // Nobody but its reader can have a body that is on its way.
   if (body !== undefined) return undefined
   const asked = request === undefined ? undefined : askedBy(request)
   if (asked === undefined) return undefined
-  const generation = connection.options.credential?.peek()?.generation ?? 0
-  return `${operation.name} ${generation} ${numberOf(policy)} ${call.rank} ${call.partition ?? ""} ${asked}`
+  return `${companyOf(call)} ${asked}`
 }
 
 /** Runs in nobody's fiber, so that the first caller may leave; everything else of the context is the first caller's. */
-const launched = (call: RunningCall, fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>) => {
-  const flying = new RunningCall(call)
+const launched = (
+  call: RunningCall,
+  flying: RunningCall,
+  fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>
+) => {
   flying.flight = true
   flying.span = call.span
   const flown = withCorrelationId(fly(flying), call.correlationId)
@@ -106,7 +115,7 @@ const awaited = Effect.fnUntraced(function* (call: RunningCall, flight: Flight) 
 })
 
 /**
- * The outcome of the flight that asks for what this call asks for, which is begun if there is none; `fly` runs a call of its own, `refuse` ends this one.
+ * The outcome of the flight that asks for what this call asks for, which is begun if there is none; `fly` runs a call of its own, which `make` makes, `refuse` ends this one.
  * @category combinators @since 0.1.0
  */
 export const share = Effect.fnUntraced(function* (
@@ -114,25 +123,30 @@ export const share = Effect.fnUntraced(function* (
   fiber: AnyFiber,
   key: string,
   fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>,
-  refuse: (failure: AttemptFailure, now: number) => Effect.Effect<never, unknown>
+  refuse: (failure: AttemptFailure, now: number) => Effect.Effect<never, unknown>,
+  make: () => RunningCall = () => new RunningCall(call)
 ): Effect.fn.Return<unknown, unknown> {
   const { flights } = call.connection
   const under = flights.get(key)
   if (under !== undefined) joined(call, fiber)
-  const flight = under ?? (yield* begun(call, key, fly))
+  const flight = under ?? (yield* begun(call, key, fly, make))
   const exit = yield* awaited(call, flight)
   call.now = nowOf(fiber)
+  call.answer = flight.call.answer
+  call.standIn = flight.call.standIn
   return Option.isSome(exit) ? yield* exit.value : yield* refuse(late(call), call.now)
 })
 
 const begun = Effect.fnUntraced(function* (
   call: RunningCall,
   key: string,
-  fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>
+  fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>,
+  make: () => RunningCall
 ) {
   const { flights } = call.connection
-  const fiber = yield* launched(call, fly)
-  const flight: Flight = { fiber, waiting: 0 }
+  const flying = make()
+  const fiber = yield* launched(call, flying, fly)
+  const flight: Flight = { fiber, call: flying, waiting: 0 }
   if (fiber.pollUnsafe() === undefined) {
     flights.set(key, flight)
     fiber.addObserver(() => {

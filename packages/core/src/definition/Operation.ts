@@ -9,6 +9,7 @@ import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { HttpApi, HttpApiSchema } from "../vocabulary/Platform.ts"
 import * as Safety from "../vocabulary/Safety.ts"
+import * as AnswerRules from "./AnswerRules.ts"
 import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
@@ -35,6 +36,8 @@ export interface Operation {
   readonly cost: number
   /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
   readonly declared: Declared | undefined
+  /** Which answers are kept, and which it makes void; `undefined` for neither. */
+  readonly answers: AnswerRules.AnswerRules | undefined
 }
 
 /** How a declared body is to be read. @category models @since 0.1.0 */
@@ -140,7 +143,7 @@ interface Endpoint {
   readonly outage: number | undefined
   /** Overrides of the policy, the outermost first. */
   readonly overrides: ReadonlyArray<CallPolicy>
-  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "declared">
+  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "declared" | "answers">
 }
 
 const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
@@ -159,7 +162,8 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
           safety: Safety.ofEndpoint(endpoint),
           keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
           cost: Context.get(mergedAnnotations, Cost),
-          declared: declaredOf(endpoint, successes, errors)
+          declared: declaredOf(endpoint, successes, errors),
+          answers: AnswerRules.ofEndpoint(mergedAnnotations, endpoint.success)
         }
       })
     }
@@ -211,6 +215,8 @@ export const ofApi = (
         })
       )
     }
+    const cache = AnswerRules.problemOf(fixed.answers, { safety: fixed.safety, streams: fixed.declared?.streams === true })
+    if (cache !== undefined) return Result.fail(new CallPolicyError({ owner: name, field: "cache", rule: cache }))
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
@@ -256,5 +262,6 @@ export const undeclared = (options: {
   path: options.name.slice(options.name.indexOf(".") + 1),
   keys: options.keys,
   cost: 1,
-  declared: undefined
+  declared: undefined,
+  answers: undefined
 })
