@@ -153,7 +153,7 @@ export class AnswerCache implements AnswerControl {
     })
   }
 
-  /** Asks the store unless it rests, within the call's time; `undefined` when it does not answer. */
+  /** Asks the store unless it rests, for a quarter of the call's time at most, since the provider needs the rest; `undefined` when it does not answer. */
   private tried<A>(
     call: RunningCall,
     fiber: AnyFiber,
@@ -161,9 +161,9 @@ export class AnswerCache implements AnswerControl {
   ): Effect.Effect<A | undefined> {
     const now = nowOf(fiber)
     if (now < this.restsUntil) return Effect.succeed(undefined)
-    const left = Duration.millis(Math.max(0, call.deadlineAt - now))
+    const share = Duration.millis(Math.max(0, call.deadlineAt - now) / 4)
     const late = () => Effect.fail(storeError({ store: "answer", operation: "ask" }, "timeout"))
-    return Effect.matchEffect(Effect.timeoutOrElse(asked, { duration: left, orElse: late }), {
+    return Effect.matchEffect(Effect.timeoutOrElse(asked, { duration: share, orElse: late }), {
       onFailure: (error) => Effect.as(this.failed(call, fiber, error), undefined),
       onSuccess: (answer) => {
         this.isSaid = false

@@ -98,8 +98,11 @@ const judged = (visit: Visit, found: Found, mode: "use" | "renew" | "forget"): O
   const verdict = verdictOf(visit, found)
   const use = mode === "renew" ? "ask" : verdict.use
   if (use === "ask") return fetched(visit, found, verdict)
-  const given = standIn(visit, found, { source: use === "fresh" ? "cached" : "stale", ageMillis: found.ageMillis }, () =>
-    fetched(visit, undefined, undefined)
+  const given = standIn(
+    visit,
+    found,
+    { source: use === "fresh" ? "cached" : "stale", ageMillis: found.ageMillis },
+    () => fetched(visit, undefined, undefined)
   )
   return use === "fresh" ? given : Effect.andThen(renewed(visit), given)
 }
@@ -150,7 +153,9 @@ const outcomeOf = (call: RunningCall, kept: KeptAnswer.KeptAnswer): Outcome | un
 }
 
 const isDrift = (cause: Cause.Cause<unknown>): boolean =>
-  cause.reasons.some((reason) => Cause.isDieReason(reason) || (Cause.isFailReason(reason) && Schema.isSchemaError(reason.error)))
+  cause.reasons.some(
+    (reason) => Cause.isDieReason(reason) || (Cause.isFailReason(reason) && Schema.isSchemaError(reason.error))
+  )
 
 /** How one fetch goes: what it is asked about, and since when. */
 interface Fetch {
@@ -299,13 +304,15 @@ const renewed = ({ cache, call, key, way }: Visit): Effect.Effect<void> => {
   const { refreshing, scope } = cache
   if (refreshing.has(key) || refreshing.size >= maxRefreshes) return Effect.void
   refreshing.add(key)
-  const again = way.run(new RunningCall(call)).pipe(
-    Effect.provideService(Mode, "renew"),
-    Effect.provideService(CurrentDeadline, undefined),
-    Answer.unheard,
-    Effect.ignoreCause,
-    Effect.ensuring(Effect.sync(() => void refreshing.delete(key)))
-  )
+  const again = way
+    .run(new RunningCall(call))
+    .pipe(
+      Effect.provideService(Mode, "renew"),
+      Effect.provideService(CurrentDeadline, undefined),
+      Answer.unheard,
+      Effect.ignoreCause,
+      Effect.ensuring(Effect.sync(() => void refreshing.delete(key)))
+    )
   return Effect.asVoid(Effect.forkIn(again, scope))
 }
 
@@ -322,7 +329,10 @@ const written = (cache: AnswerCache, call: RunningCall, fiber: AnyFiber, now: nu
 const maybeDone = (cause: Cause.Cause<unknown>): boolean => {
   const error = Cause.findErrorOption(cause)
   if (error._tag === "None") return true
-  return isProviderError(error.value) && (error.value._tag === "OutcomeUnknown" || (error.value._tag === "RetryableError" && error.value.sent === "unknown"))
+  return (
+    isProviderError(error.value) &&
+    (error.value._tag === "OutcomeUnknown" || (error.value._tag === "RetryableError" && error.value.sent === "unknown"))
+  )
 }
 
 const forget: AnswerEngine["forget"] = (cache, call, fiber) => {

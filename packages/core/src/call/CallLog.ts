@@ -166,7 +166,13 @@ export const watched = (call: RunningCall, fiber: AnyFiber, what: string): Effec
 /** A kept answer was given, at level Debug. @category logging @since 0.1.0 */
 export const kept = (call: RunningCall, fiber: AnyFiber, how: Answered): Effect.Effect<void> => {
   const age = inWords(call.standIn?.ageMillis ?? 0)
-  const annotations = fields(call, fiber, { attempt: call.attempts, millis: call.now - call.startedAt }, undefined, undefined)
+  const annotations = fields(
+    call,
+    fiber,
+    { attempt: call.attempts, millis: call.now - call.startedAt },
+    undefined,
+    undefined
+  )
   return write(call, Effect.logDebug(`${call.operation.name} answered by what is kept: ${how}, ${age} old`), {
     ...annotations,
     [field.event]: "kept answer"

@@ -52,7 +52,8 @@ const selected = (names: ReadonlyArray<string>, { common, headers }: Asking): st
     ? ""
     : Fingerprint.of({ method: "", path: JSON.stringify(names.map((name) => headers[name] ?? common[name])) })
 
-const directive = (name: string, control: string): boolean => new RegExp(`(?:^|,)\\s*${name}\\s*(?:[=,]|$)`, "u").test(control)
+const directive = (name: string, control: string): boolean =>
+  new RegExp(`(?:^|,)\\s*${name}\\s*(?:[=,]|$)`, "u").test(control)
 
 /** Never given before the provider has confirmed it, once it is not fresh (RFC 9111 §5.2.2.2, §5.2.2.4). */
 const isStrict = (control: string): boolean => directive("must-revalidate", control) || directive("no-cache", control)
@@ -86,7 +87,9 @@ const isValidator = (name: string): boolean => name === "if-none-match" || name 
 
 const conditionsOf = (policy: TimedPolicy, { method }: Asking): Verdict["conditions"] => {
   const headers = Object.entries(policy.revalidationHeaders({ method, headers: {} }))
-  const told = headers.flatMap(([name, value]) => (isValidator(name) && Predicate.isString(value) ? [[name, value]] : []))
+  const told = headers.flatMap(([name, value]) =>
+    isValidator(name) && Predicate.isString(value) ? [[name, value]] : []
+  )
   return told.length === 0 ? undefined : Object.fromEntries(told)
 }
 

@@ -215,7 +215,10 @@ export const ofApi = (
         })
       )
     }
-    const cache = AnswerRules.problemOf(fixed.answers, { safety: fixed.safety, streams: fixed.declared?.streams === true })
+    const cache = AnswerRules.problemOf(fixed.answers, {
+      safety: fixed.safety,
+      streams: fixed.declared?.streams === true
+    })
     if (cache !== undefined) return Result.fail(new CallPolicyError({ owner: name, field: "cache", rule: cache }))
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))

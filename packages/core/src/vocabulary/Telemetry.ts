@@ -210,7 +210,11 @@ export const coalesced = counter("breakwater.coalesce.count", "{call}", "Calls t
 export const answers = counter("breakwater.answer.count", "{call}", "Calls that looked for a kept answer, by outcome")
 
 /** What the store of answers did not do, by its problem. @category metrics @since 0.1.0 */
-export const answerFailures = counter("breakwater.answer.failures", "{request}", "Requests that the answer store failed")
+export const answerFailures = counter(
+  "breakwater.answer.failures",
+  "{request}",
+  "Requests that the answer store failed"
+)
 
 /** Attempts that a policy of ours refused before they were sent, by reason. @category metrics @since 0.1.0 */
 export const refusals = counter("breakwater.refusal.count", "{attempt}", "Attempts refused before they were sent")
