@@ -58,6 +58,9 @@ const directive = (name: string, control: string): boolean =>
 /** Never given before the provider has confirmed it, once it is not fresh (RFC 9111 §5.2.2.2, §5.2.2.4). */
 const isStrict = (control: string): boolean => directive("must-revalidate", control) || directive("no-cache", control)
 
+/** What is no date has passed, `0` above all (RFC 9111 §5.3), which engines read as the year 2000. */
+const expiry = (text: string): string => (/^[a-z]{3,9},? /iu.test(text) ? text : "passed")
+
 /**
  * The answer as the library reads it. Directives are compared as they are written there, while their case does not count. `must-revalidate` is taken out, since the library takes it to forbid what is
  * fresh as well, and with it what it forbids.
@@ -67,11 +70,18 @@ const policyOf = (asking: Pick<Asking, "method">, { headers, status }: Head, at:
   const told = isStrict(control)
     ? control.split(",").filter((part) => !/^\s*(?:must-revalidate|stale-)/u.test(part))
     : [control]
-  const { vary: _, ...others } = headers
+  const { expires, vary: _, ...others } = headers
   time = at
   return new TimedPolicy(
     { method: asking.method, headers: {} },
-    { status, headers: { ...others, ...(control === "" ? {} : { "cache-control": told.join(",") }) } },
+    {
+      status,
+      headers: {
+        ...others,
+        ...(expires === undefined ? {} : { expires: expiry(expires) }),
+        ...(control === "" ? {} : { "cache-control": told.join(",") })
+      }
+    },
     // A guess from Last-Modified would make answers fresh of which nobody said so.
     { shared: false, cacheHeuristic: 0 }
   )

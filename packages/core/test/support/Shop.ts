@@ -44,6 +44,10 @@ const places = HttpApiGroup.make("places").add(
   HttpApiEndpoint.get("robust", "/robust/:id", { params, success: Place }).pipe(
     HttpCaching.http({ staleFor: "1 hour", tags: ["web"] })
   ),
+  HttpApiEndpoint.get("conditional", "/conditional", {
+    headers: { "if-none-match": Schema.optional(Schema.String), "cache-control": Schema.optional(Schema.String) },
+    success: Place
+  }).pipe(HttpCaching.http()),
   HttpApiEndpoint.get("live", "/live/:id", { params, success: Place }),
   HttpApiEndpoint.put("rename", "/places/:id", { params, payload: Place, success: Place }).pipe(
     Caching.invalidates(({ params: { id } }) => [`place/${id}`])
