@@ -102,7 +102,7 @@ const judged = (visit: Visit, found: Found, mode: "use" | "renew" | "forget"): O
     visit,
     found,
     { source: use === "fresh" ? "cached" : "stale", ageMillis: found.ageMillis },
-    () => fetched(visit, undefined, undefined)
+    () => fetched(visit, undefined, undefined, true)
   )
   return use === "fresh" ? given : Effect.andThen(renewed(visit), given)
 }
@@ -164,34 +164,62 @@ interface Fetch {
   /** The answer that says that what was found is still so. */
   notModified: BufferedResponse | undefined
   readonly voided: number
+  /** What is kept cannot be read, however fresh it is. */
+  readonly isUnreadable: boolean
 }
 
 /** Asks the provider, once for all who ask; what is kept stands in when it is down. */
-const fetched = (visit: Visit, found: Found | undefined, verdict: Verdict | undefined): Outcome => {
+const fetched = (
+  visit: Visit,
+  found: Found | undefined,
+  verdict: Verdict | undefined,
+  isUnreadable = false
+): Outcome => {
   const { call, fiber, key, way } = visit
-  const fetch: Fetch = { visit, found, notModified: undefined, voided: visit.cache.voided }
+  const fetch: Fetch = { visit, found, notModified: undefined, voided: visit.cache.voided, isUnreadable }
   const shared = Flights.share(
     call,
     fiber,
     `${Flights.companyOf(call)} ${fetch.voided} ${key}`,
-    (flight) => kept(fetch, flight, way.run(flight)),
+    (flight) => flown(fetch, flight),
     (failure, at) => way.refuse(call, fiber, failure, at),
     () => flightOf(fetch, verdict?.conditions)
   )
   return Effect.matchCauseEffect(shared, {
     onFailure: (cause) => withoutProvider(visit, found, cause),
     onSuccess: (value) => {
-      count(call, fiber, call.standIn === undefined ? "miss" : "revalidated")
+      count(call, fiber, howOf(call))
       return Effect.succeed(value)
     }
   })
 }
 
+const howOf = ({ standIn }: RunningCall): Answered => {
+  if (standIn === undefined) return "miss"
+  return standIn.source === "cached" ? "hit" : "revalidated"
+}
+
+/** One fetch. It looks once more: another may have ended between the look of whoever began this one and its beginning. */
+const flown = (fetch: Fetch, flight: RunningCall): Outcome =>
+  // The fiber of whoever began it may be gone when it ends.
+  Effect.withFiber((fiber) => {
+    const { cache, call, key, way } = fetch.visit
+    const sent = Effect.suspend(() => kept(fetch, flight, fiber, way.run(flight)))
+    if (fetch.isUnreadable) return sent
+    return Effect.flatMap(cache.read(call, fiber, key), (found) => {
+      const isFresh = found !== undefined && verdictOf(fetch.visit, found).use === "fresh"
+      const outcome = isFresh ? outcomeOf(flight, found.kept) : undefined
+      if (outcome === undefined || found === undefined) return sent
+      flight.standIn = { source: "cached", ageMillis: found.ageMillis }
+      return outcome
+    })
+  })
+
 /** The provider did not answer, or said no: what is kept stands in if it may still. */
 const withoutProvider = (visit: Visit, found: Found | undefined, cause: Cause.Cause<unknown>): Outcome => {
   const { call, fiber } = visit
   const failed = (): Outcome => {
-    count(call, fiber, call.standIn === undefined ? "miss" : "revalidated")
+    count(call, fiber, howOf(call))
     return Effect.failCause(cause)
   }
   const degradedBy = retryableIn(cause)
@@ -209,8 +237,8 @@ const retryableIn = (cause: Cause.Cause<unknown>): ProviderError | undefined => 
 }
 
 /** The outcome of a fetch, after what may be kept of it is. A caller who leaves does not wait for the store. */
-const kept = (fetch: Fetch, call: RunningCall, outcome: Outcome): Outcome =>
-  Effect.flatMap(Effect.exit(outcome), (exit) => Effect.andThen(keep(fetch, call, exit), exit))
+const kept = (fetch: Fetch, call: RunningCall, fiber: AnyFiber, outcome: Outcome): Outcome =>
+  Effect.flatMap(Effect.exit(outcome), (exit) => Effect.andThen(keep(fetch, call, fiber, exit), exit))
 
 /** How old it has become while the provider was asked. */
 const aged = ({ call, now }: Visit, { ageMillis, kept }: Found): Found => ({
@@ -264,9 +292,14 @@ const isKept = (status: number, exit: Exit.Exit<unknown, unknown>): boolean => {
 }
 
 /** Keeps what a fetch brought, unless something was made void meanwhile. */
-const keep = (fetch: Fetch, call: RunningCall, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+const keep = (
+  fetch: Fetch,
+  call: RunningCall,
+  fiber: AnyFiber,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> => {
   const { found, visit } = fetch
-  const { cache, fiber, key, keeping } = visit
+  const { cache, key, keeping } = visit
   const { answer } = call
   if (!(answer instanceof BufferedResponse) || cache.voided !== fetch.voided) return Effect.void
   const head = headOf(fetch, call, answer)
@@ -294,9 +327,10 @@ const headOf = ({ found, notModified }: Fetch, call: RunningCall, answer: Buffer
 /** Asks the provider by itself, and keeps what it says. */
 const bypassed = (visit: Visit): Outcome => {
   const { call, fiber, now, way } = visit
-  const fetch: Fetch = { visit, found: undefined, notModified: undefined, voided: visit.cache.voided }
+  const { voided } = visit.cache
+  const fetch: Fetch = { visit, found: undefined, notModified: undefined, voided, isUnreadable: false }
   count(call, fiber, "miss")
-  return kept(fetch, call, way.direct(call, fiber, now))
+  return kept(fetch, call, fiber, way.direct(call, fiber, now))
 }
 
 /** Fetches beside the calls what is given stale meanwhile, once, and no longer than the layer is there. */

@@ -313,7 +313,7 @@ describe("many who ask for the same", () => {
         const { exit } = yield* toEnd(Effect.all([get, get, get], { concurrency: 3 }), "2 seconds")
 
         const live = { value: place, source: "live", age: 0, operation: "shop.places.get", requestId: "r1" }
-        assert.deepStrictEqual(exit, Exit.succeed([live, live, live]))
+        assert.deepStrictEqual(outcome(exit), { value: [live, live, live] })
         assert.strictEqual(transport.sent.length, 1)
         assert.deepStrictEqual(yield* counts("get"), { hit: 0, miss: 3, stale: 0, revalidated: 0 })
       })
