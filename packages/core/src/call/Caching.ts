@@ -137,14 +137,16 @@ const fieldsOf = ({ params, payload, query }: Asked): Array<readonly [string, un
 ]
 
 /**
- * A key in which these parameters are normalised, wherever they stand: in the path, the query or the first level of a JSON body. All others count as they are sent; their order does not.
+ * A key in which these parameters are normalised, wherever they stand: in the path, the query or the first level of a JSON body. All others count as they are sent; the order of their names does not.
  * @category keys @since 0.1.0
  */
 export const normalised = (...names: ReadonlyArray<string>): ((asked: Asked) => string) => {
   const meant = new Set(names)
-  const shown = ([name, value]: readonly [string, unknown]): string => {
+  const shown = ([name, value]: readonly [string, unknown]): readonly [string, unknown] => {
     const isMeant = Predicate.isString(value) && meant.has(name.slice(name.indexOf(".") + 1))
-    return JSON.stringify([name, isMeant ? normalise(value) : value])
+    return [name, isMeant ? normalise(value) : value]
   }
-  return (asked) => fieldsOf(asked).map(shown).toSorted().join("")
+  // By name alone: values of one that is repeated may mean something by their order.
+  const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]) => (a < b ? -1 : a > b ? 1 : 0)
+  return (asked) => JSON.stringify(fieldsOf(asked).toSorted(byName).map(shown))
 }

@@ -785,6 +785,44 @@ describe("what is said of it", () => {
 })
 
 describe("Caching.normalise", () => {
+  const name = Schema.String.check(Schema.isPattern(/^(?:address|[a-z]{1,3})$/u))
+  const spaces = ["", " ", "\u00a0", "  \u2003"]
+
+  it.prop(
+    "says the same of what it said, and of the same with other cases and spaces",
+    [Schema.Array(Schema.String), Schema.Int],
+    ([words, seed]) => {
+      const said = Caching.normalise(words.join(" "))
+      const space = (index: number) => spaces[1 + (Math.abs(seed + index) % 3)] ?? " "
+      const spread = words.map((word, index) => `${space(index)}${word.toUpperCase()}`).join(" ")
+
+      assert.strictEqual(Caching.normalise(said), said)
+      assert.strictEqual(Caching.normalise(spread), said)
+    }
+  )
+
+  it.prop(
+    "tells apart by every other parameter, whatever their order",
+    [Schema.Record(name, Schema.String), name, Schema.String],
+    ([others, name, value]) => {
+      const asked = (fields: Readonly<Record<string, string>>): Caching.Asked => ({
+        params: {},
+        query: new URLSearchParams(fields),
+        payload: undefined
+      })
+      const key = Caching.normalised("address")
+      const reversed = Object.fromEntries(Object.entries(others).toReversed())
+      const isMeant = name === "address" || others[name] === value
+
+      assert.strictEqual(key(asked(reversed)), key(asked(others)))
+      assert.strictEqual(
+        key(asked({ ...others, [name]: `${value}x` })) === key(asked({ ...others, [name]: value })),
+        false
+      )
+      if (!isMeant) assert.notStrictEqual(key(asked({ ...others, [name]: value })), key(asked(others)))
+    }
+  )
+
   it("trims, collapses white space and folds cases", () => {
     const texts = ["  A\u00a0 b\tC\n", "STRASSE", "stra\u00dfe", "Caf\u0065\u0301", "CAF\u00c9", "\u03a3\u03b1\u03c2"]
 
