@@ -20,8 +20,6 @@ import { HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import type { Answered } from "../vocabulary/Telemetry.ts"
-import { attribute } from "../vocabulary/Telemetry.ts"
-import * as Telemetry from "../vocabulary/Telemetry.ts"
 import type { Found, Options } from "./AnswerCache.ts"
 import { AnswerCache, maxRefreshes } from "./AnswerCache.ts"
 import * as AnswerKey from "./AnswerKey.ts"
@@ -126,17 +124,8 @@ const standIn = (visit: Visit, { kept }: Found, as: StandIn, otherwise: () => Ou
 }
 
 const answered = (call: RunningCall, fiber: AnyFiber, how: Answered, outcome: Outcome): Outcome => {
-  const labels = outcomes[how]
-  call.connection.metrics(call.operation).observe(Telemetry.answers, fiber.context, labels)
+  count(call, fiber, how)
   return CallLog.isVerbose(fiber) ? Effect.andThen(CallLog.kept(call, fiber, how), outcome) : outcome
-}
-
-/** Made once: an answer that is kept is given a thousand times. */
-const outcomes: Readonly<Record<Answered, Readonly<Record<string, string>>>> = {
-  hit: { [attribute.outcome]: "hit" },
-  miss: { [attribute.outcome]: "miss" },
-  stale: { [attribute.outcome]: "stale" },
-  revalidated: { [attribute.outcome]: "revalidated" }
 }
 
 /** The outcome of a call whose answer this is; `undefined` if it cannot be read. */
@@ -247,7 +236,7 @@ const aged = ({ call, now }: Visit, { ageMillis, kept }: Found): Found => ({
 })
 
 const count = (call: RunningCall, fiber: AnyFiber, how: Answered): void =>
-  call.connection.metrics(call.operation).observe(Telemetry.answers, fiber.context, outcomes[how])
+  call.connection.metrics(call.operation).answered(how, fiber.context)
 
 /** The call that fetches: with conditions, whose answer may be that nothing has changed. */
 const flightOf = (fetch: Fetch, conditions: Verdict["conditions"]): RunningCall => {

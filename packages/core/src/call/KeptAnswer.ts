@@ -72,7 +72,11 @@ const bytesOf = ({ b }: KeptAnswer): Uint8Array<ArrayBuffer> => {
 
 /** The answer as it was read when it came. @category decoding @since 0.1.0 */
 export const restored = (request: HttpClientRequest.HttpClientRequest, kept: KeptAnswer): BufferedResponse => {
-  const json: Parsed | undefined = "j" in kept ? { _tag: "Json", value: kept.j } : undefined
-  const head = { status: kept.s, headers: Headers.fromRecordUnsafe(kept.h) }
-  return new BufferedResponse(request, head, bytesOf(kept), json)
+  if (!("j" in kept)) {
+    const head = { status: kept.s, headers: Headers.fromRecordUnsafe(kept.h) }
+    return new BufferedResponse(request, head, bytesOf(kept))
+  }
+  // Nothing but names is looked up in them: a prototype of their own would cost a tenth of it all.
+  const json: Parsed = { _tag: "Json", value: kept.j }
+  return new BufferedResponse(request, { status: kept.s, headers: kept.h as Headers.Headers }, nothing, json)
 }
