@@ -57,7 +57,8 @@ describe("Operation.ofApi", () => {
           error: new Map([[402, "json"]]),
           streams: false,
           emptySuccess: false
-        }
+        },
+        answers: undefined
       }
     )
   })

@@ -28,8 +28,8 @@ export interface Found {
   readonly ageMillis: number
 }
 
-/** A store that has failed is not asked again for so long. @category constants @since 0.1.0 */
-export const restMillis = 5000
+/** A store that has failed is not asked again for so long. */
+const restMillis = 5000
 
 /** Refreshes that run at once beside the calls, for each connection. @category constants @since 0.1.0 */
 export const maxRefreshes = 16

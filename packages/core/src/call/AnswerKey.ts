@@ -17,8 +17,8 @@ const maxPlain = 400
 
 const plain = /^[\u0020-\u007e]*$/u
 
-/** A text that every store can index. @category encoding @since 0.1.0 */
-export const indexed = (text: string): string =>
+/** A text that every store can index. */
+const indexed = (text: string): string =>
   text.length <= maxPlain && plain.test(text) ? text : Fingerprint.of({ method: "", path: text })
 
 /** Whose answers they are: nobody else sees them. @category keys @since 0.1.0 */
@@ -102,8 +102,8 @@ const payloadOf = (request: Request): unknown => {
   }
 }
 
-/** What a call asks for, for keys and tags that are made of it. @category accessors @since 0.1.0 */
-export const askedOf = ({ operation }: RunningCall, request: Request): Asked => ({
+/** What a call asks for, for keys and tags that are made of it. */
+const askedOf = ({ operation }: RunningCall, request: Request): Asked => ({
   params: paramsOf(operation.template, request.url),
   query: new URLSearchParams(UrlParams.toString(request.urlParams)),
   payload: payloadOf(request)

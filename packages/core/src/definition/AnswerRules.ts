@@ -3,7 +3,7 @@
  * declares neither loads nothing of the cache. @internal
  */
 import * as Context from "effect/Context"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { HttpApiSchema } from "../vocabulary/Platform.ts"
 
@@ -39,8 +39,8 @@ export interface KeptHead extends Head {
   readonly state: unknown
 }
 
-/** How an answer is to be kept. @category models @since 0.1.0 */
-export interface Admitted {
+/** How an answer is to be kept. */
+interface Admitted {
   /** How long, stale or not. */
   readonly keepMillis: number
   readonly state: unknown
