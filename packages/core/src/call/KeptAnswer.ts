@@ -36,8 +36,8 @@ export const headersOf = (response: BufferedResponse, names: ReadonlyArray<strin
   return headers
 }
 
-const isDeclaredJson = ({ declared }: Operation, status: number): boolean =>
-  (declared?.success.get(status) ?? declared?.error.get(status)) === "json"
+const isDeclaredJson = ({ answers, declared }: Operation, status: number): boolean =>
+  answers?.readsHeaders !== true && (declared?.success.get(status) ?? declared?.error.get(status)) === "json"
 
 /** @category encoding @since 0.1.0 */
 export const make = (operation: Operation, response: BufferedResponse, head: KeptHead): KeptAnswer => {

@@ -98,6 +98,8 @@ export interface AnswerRules {
   readonly invalidates: Invalidating | undefined
   /** Headers that are kept: what decoding needs, and what the rules read. */
   readonly headers: ReadonlyArray<string>
+  /** Decoding reads headers beside the body, and so the body as it came. */
+  readonly readsHeaders: boolean
 }
 
 /** How the calls inside use what is kept. @category references @since 0.1.0 */

@@ -8,13 +8,18 @@ import { HttpApiSchema } from "../vocabulary/PlatformApi.ts"
 import type { AnswerRules } from "./AnswerRules.ts"
 import { Invalidates, Keep } from "./AnswerRules.ts"
 
-/** Headers that a declared success reads. */
-const headersOf = (success: Iterable<Schema.Top>): ReadonlyArray<string> =>
-  [...success].filter(HttpApiSchema.isWithHeaders).flatMap(({ headers }) => {
-    const encoded = SchemaAST.toEncoded(headers.ast)
-    if (!SchemaAST.isObjects(encoded)) return []
-    return encoded.propertySignatures.map(({ name }) => String(name).toLowerCase())
-  })
+/** What `HttpApiSchema.encodeToWithHeaders` leaves of the headers. */
+const pairOf = SchemaAST.resolveAt<{ readonly headers: Schema.Top }>("~httpApiWithHeaders")
+
+/** The schema of the headers that a success reads, if it reads any. */
+const headersIn = (schema: Schema.Top): Schema.Top | undefined =>
+  HttpApiSchema.isWithHeaders(schema) ? schema.headers : pairOf(schema.ast)?.headers
+
+const namesIn = (headers: Schema.Top): ReadonlyArray<string> => {
+  const encoded = SchemaAST.toEncoded(headers.ast)
+  if (!SchemaAST.isObjects(encoded)) return []
+  return encoded.propertySignatures.map(({ name }) => String(name).toLowerCase())
+}
 
 /** Never kept, whoever declares it. */
 const personal = new Set(["set-cookie", "authorization", "proxy-authorization"])
@@ -27,8 +32,14 @@ export const ofEndpoint = (
   const keep = Context.getOrUndefined(annotations, Keep)
   const invalidates = Context.getOrUndefined(annotations, Invalidates)
   if (keep === undefined && invalidates === undefined) return undefined
-  const headers = new Set(["content-type", ...headersOf(success), ...(keep?.rules.headers ?? [])])
-  return { keep, invalidates, headers: [...headers].filter((name) => !personal.has(name)) }
+  const read = [...success].map(headersIn).filter((each) => each !== undefined)
+  const headers = new Set(["content-type", ...read.flatMap(namesIn), ...(keep?.rules.headers ?? [])])
+  return {
+    keep,
+    invalidates,
+    headers: [...headers].filter((name) => !personal.has(name)),
+    readsHeaders: read.length > 0
+  }
 }
 
 /** Why an operation cannot be declared so, or `undefined`. @category guards @since 0.1.0 */

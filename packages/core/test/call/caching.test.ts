@@ -339,6 +339,29 @@ describe("many who ask for the same", () => {
     )
   )
 
+  it.effect("ask once also when one finds nothing in the store before the other has kept it, and begins after", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const memory = AnswerStore.memory()
+        // The look of the first, the one of its flight, and the look of the second.
+        const waits = [0, 0, 2000]
+        const get: AnswerStore.AnswerStore["Service"]["get"] = (key, version) =>
+          Effect.flatMap(memory.get(key, version), (found) => Effect.as(Effect.sleep(waits.shift() ?? 0), found))
+        const transport = Fake.make(slow)
+        const shop = yield* Shop.connect(transport).pipe(
+          Effect.provideService(AnswerStore.AnswerStore, { ...memory, get })
+        )
+        const both = Effect.all([shop.places.get(p1), captured(shop.places.get(p1))], { concurrency: 2 })
+        const { outcome: given } = yield* run(both, "5 seconds")
+
+        const cached = { value: place, source: "cached", age: 1000, operation: "shop.places.get" }
+        assert.deepStrictEqual(given, { value: [place, cached] })
+        assert.strictEqual(transport.sent.length, 1)
+        assert.deepStrictEqual(yield* counts("get"), { hit: 1, miss: 1, stale: 0, revalidated: 0 })
+      })
+    )
+  )
+
   it.effect("cut the wire when all have left", () =>
     inScenario(
       Effect.gen(function* () {
