@@ -113,6 +113,22 @@ describe("Caching.ttl", () => {
     )
   )
 
+  it.effect("does not give what has become too old while the provider was asked", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make([Fake.json(place), Fake.silent])
+        const shop = yield* Shop.connect(transport, { policy: noRetry })
+        yield* shop.places.get(p1)
+        yield* TestClock.adjust("1 hour")
+        yield* TestClock.adjust("58 seconds")
+        const { outcome: over, took } = yield* run(shop.places.get(p1), "10 seconds")
+
+        assert.include(over as object, { class: "RetryableError" })
+        assert.strictEqual(took, 5000)
+      })
+    )
+  )
+
   it.effect("gives what is stale behind an open circuit and a stop of the operator, too", () =>
     inScenario(
       Effect.gen(function* () {
