@@ -81,7 +81,9 @@ describe("an outage of the provider", () => {
           }
         }).pipe(
           Effect.provide(
-            layerOf(made, FaultPlan.outage({ from: "2 minutes", to: "90 minutes" }), { policy: { attempts: 1 } })
+            layerOf(made, FaultPlan.outage({ from: "2 minutes", to: "90 minutes" }), {
+              policy: { attempts: 1, breaker: { openFor: "10 seconds", maxOpenFor: "10 seconds" } }
+            })
           )
         )
         return seen
