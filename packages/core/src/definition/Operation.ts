@@ -14,6 +14,7 @@ import type { BodyKind, Declared, DryRunValue, Operation } from "./CalledOperati
 import type { CallPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
+import * as DeclaredAnswers from "./DeclaredAnswers.ts"
 import * as PolicyRules from "./PolicyRules.ts"
 import type { Any } from "./Provider.ts"
 import type { Matched } from "./RatePlan.ts"
@@ -137,7 +138,10 @@ interface Endpoint {
   readonly outage: number | undefined
   /** Overrides of the policy, the outermost first. */
   readonly overrides: ReadonlyArray<CallPolicy>
-  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "dryRun" | "declared">
+  readonly fixed: Pick<
+    Operation,
+    "method" | "template" | "safety" | "keys" | "cost" | "dryRun" | "declared" | "answers"
+  >
 }
 
 const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
@@ -157,7 +161,8 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
           keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
           cost: Context.get(mergedAnnotations, Cost),
           dryRun: Context.get(mergedAnnotations, DryRun),
-          declared: declaredOf(endpoint, successes, errors)
+          declared: declaredOf(endpoint, successes, errors),
+          answers: DeclaredAnswers.ofEndpoint(mergedAnnotations, endpoint.success)
         }
       })
     }
@@ -209,6 +214,11 @@ export const ofApi = (
         })
       )
     }
+    const cache = DeclaredAnswers.problemOf(fixed.answers, {
+      safety: fixed.safety,
+      streams: fixed.declared?.streams === true
+    })
+    if (cache !== undefined) return Result.fail(new CallPolicyError({ owner: name, field: "cache", rule: cache }))
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
