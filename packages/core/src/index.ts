@@ -3,9 +3,11 @@
  */
 export * as Answer from "./vocabulary/Answer.ts"
 export * as AnswerStore from "./store/AnswerStore.ts"
+export * as Answers from "./operate/Answers.ts"
 export * as Auth from "./definition/Auth.ts"
 export * as Batch from "./flow/Batch.ts"
 export * as Body from "./definition/Body.ts"
+export * as Caching from "./call/Caching.ts"
 export * as Call from "./call/Call.ts"
 export * as Calls from "./operate/Calls.ts"
 export * as CallPolicy from "./definition/CallPolicy.ts"

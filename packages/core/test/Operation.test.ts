@@ -59,7 +59,8 @@ describe("Operation.ofApi", () => {
           error: new Map([[402, "json"]]),
           streams: false,
           emptySuccess: false
-        }
+        },
+        answers: undefined
       }
     )
   })
@@ -235,7 +236,8 @@ describe("Operation.undeclared", () => {
       written: {},
       cost: 1,
       dryRun: undefined,
-      declared: undefined
+      declared: undefined,
+      answers: undefined
     })
     assert.deepStrictEqual(Operation.undeclared({ ...made, keys }).keys, keys)
   })

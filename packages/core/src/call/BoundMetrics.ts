@@ -53,6 +53,7 @@ export class BoundMetrics {
   private readonly ends = new Map<string, { readonly count: Series; readonly duration: Series }>()
   private readonly answers = new Map<number | string, Series>()
   private readonly claims = new Map<Telemetry.RecordClaim, Series>()
+  private readonly kept = new Map<Telemetry.Answered, Series>()
   private readonly others = new Map<Series, Map<string, Series>>()
 
   constructor(owner: Owner, operation: Operation) {
@@ -105,6 +106,18 @@ export class BoundMetrics {
       this.claims.get(outcome) ?? Telemetry.bind(Telemetry.claims, { ...this.base, [attribute.outcome]: outcome })
     this.claims.set(outcome, series)
     series.updateUnsafe(1, context)
+  }
+
+  /** A call of an operation that keeps answers has its own. */
+  answered(how: Telemetry.Answered, context: Context.Context<never>): void {
+    const series = this.kept.get(how) ?? this.bindKept(how)
+    series.updateUnsafe(1, context)
+  }
+
+  private bindKept(how: Telemetry.Answered): Series {
+    const made = Telemetry.bind(Telemetry.answers, { ...this.base, [attribute.outcome]: how })
+    this.kept.set(how, made)
+    return made
   }
 
   /** Anything else has happened. The values of labels must be few: each makes a series. */

@@ -14,7 +14,7 @@ import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import { errorCode, isProviderError } from "../vocabulary/ProviderError.ts"
 import { failureCode } from "../vocabulary/Redaction.ts"
-import type { Denial, Refreshed, WaitFor } from "../vocabulary/Telemetry.ts"
+import type { Answered, Denial, Refreshed, WaitFor } from "../vocabulary/Telemetry.ts"
 import { attribute, event, field } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import { happened } from "./CallSpan.ts"
@@ -180,6 +180,22 @@ export const watched = (call: RunningCall, fiber: AnyFiber, what: string): Effec
   return write(call, Effect.logDebug(`${call.operation.name} attempt ${attempt} in shadow mode: ${what}`), {
     ...annotations,
     [field.event]: "shadow"
+  })
+}
+
+/** A kept answer was given, at level Debug. @category logging @since 0.1.0 */
+export const kept = (call: RunningCall, fiber: AnyFiber, how: Answered): Effect.Effect<void> => {
+  const age = inWords(call.standIn?.ageMillis ?? 0)
+  const annotations = fields(
+    call,
+    fiber,
+    { attempt: call.attempts, millis: call.now - call.startedAt },
+    undefined,
+    undefined
+  )
+  return write(call, Effect.logDebug(`${call.operation.name} answered by what is kept: ${how}, ${age} old`), {
+    ...annotations,
+    [field.event]: "kept answer"
   })
 }
 

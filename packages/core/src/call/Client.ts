@@ -28,6 +28,7 @@ import * as PolicyVariables from "../definition/PolicyVariables.ts"
 import type { Any, Provider } from "../definition/Provider.ts"
 import { isSecure } from "../vocabulary/SecureUrl.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
+import { AnswerStore } from "../store/AnswerStore.ts"
 import * as Connections from "../store/Connections.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
@@ -41,6 +42,7 @@ import { HttpClient } from "../vocabulary/Platform.ts"
 import type { FatalError, OutcomeUnknown, RetryableError } from "../vocabulary/ProviderError.ts"
 import * as Redaction from "../vocabulary/Redaction.ts"
 import type * as Safety from "../vocabulary/Safety.ts"
+import type { AnswerEngine } from "./AnswerPath.ts"
 import * as ClientMethods from "./ClientMethods.ts"
 import { Connection } from "./Connection.ts"
 import { LivePolicy } from "./LivePolicy.ts"
@@ -268,6 +270,7 @@ const connectionOf = (
     },
     requestIdHeader: provider.requestIdHeader,
     traceContext: provider.traceContext,
+    version: provider.version?.value,
     salt: parts.salt
   }
   return new Connection(connection, OriginMemory.shared(parts.client, origin, connection.policy.breaker))
@@ -339,6 +342,20 @@ const heeded = Effect.fnUntraced(function* (
   return heed
 })
 
+/** What keeps the answers of a connection, where an operation declares something about them. */
+const answersOf = Effect.fnUntraced(function* (
+  connection: Connection,
+  operations: ReadonlyMap<string, Operation.Operation>
+) {
+  for (const { answers } of operations.values()) {
+    const engine = (answers?.keep ?? answers?.invalidates)?.engine
+    if (engine === undefined) continue
+    const store = Option.getOrUndefined(yield* Effect.serviceOption(AnswerStore))
+    return (engine as AnswerEngine).open({ connection, scope: yield* Effect.scope, store })
+  }
+  return undefined
+})
+
 const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: LayerOptions, from?: FromConfig) {
   const environment = options.environment ?? "sandbox"
   const baseUrl = (options.baseUrl ?? provider.environments[environment]).replace(/\/+$/u, "")
@@ -372,10 +389,12 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
     connection.configure(next, reach)
     for (const [path, operation] of operations) Operation.repolicy(operation, next.operations.get(path) ?? operation)
   })
+  connection.answers = yield* answersOf(connection, operations)
   yield* Connections.register({
     health: (now) => connection.health(now),
     circuits: () => connection.circuits(),
-    policy
+    policy,
+    answers: connection.answers
   })
   const { dryRun } = policy.configured
   const rehearsed = dryRun.length === 0 ? "" : `, dry run: ${PolicyVariables.dryRunText(dryRun)} not sent`

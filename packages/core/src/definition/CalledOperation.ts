@@ -3,6 +3,7 @@
  * a declaration is made of. @internal
  */
 import type * as Safety from "../vocabulary/Safety.ts"
+import type { AnswerRules } from "./AnswerRules.ts"
 import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
 
 /** @category models @since 0.1.0 */
@@ -29,6 +30,8 @@ export interface Operation {
   readonly dryRun: DryRunValue | undefined
   /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
   readonly declared: Declared | undefined
+  /** Which answers are kept, and which it makes void; `undefined` for neither. */
+  readonly answers: AnswerRules | undefined
 }
 
 /** What a dry run of an operation gives. @category models @since 0.1.0 */
@@ -70,5 +73,6 @@ export const undeclared = (options: {
   keys: options.keys,
   cost: 1,
   dryRun: undefined,
-  declared: undefined
+  declared: undefined,
+  answers: undefined
 })

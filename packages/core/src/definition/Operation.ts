@@ -14,6 +14,7 @@ import type { BodyKind, Declared, DryRunValue, Operation } from "./CalledOperati
 import type { CallPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
+import * as DeclaredAnswers from "./DeclaredAnswers.ts"
 import * as PolicyRules from "./PolicyRules.ts"
 import type { Any } from "./Provider.ts"
 import type { Matched } from "./RatePlan.ts"
@@ -139,7 +140,7 @@ interface Endpoint {
   readonly overrides: ReadonlyArray<CallPolicy>
   readonly fixed: Pick<
     Operation,
-    "method" | "template" | "safety" | "keys" | "reference" | "cost" | "dryRun" | "declared"
+    "method" | "template" | "safety" | "keys" | "reference" | "cost" | "dryRun" | "declared" | "answers"
   >
 }
 
@@ -162,7 +163,8 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
           reference: Context.getOrUndefined(mergedAnnotations, Safety.Reference),
           cost: Context.get(mergedAnnotations, Cost),
           dryRun: Context.get(mergedAnnotations, DryRun),
-          declared: declaredOf(endpoint, successes, errors)
+          declared: declaredOf(endpoint, successes, errors),
+          answers: DeclaredAnswers.ofEndpoint(mergedAnnotations, endpoint.success)
         }
       })
     }
@@ -214,6 +216,11 @@ export const ofApi = (
         })
       )
     }
+    const cache = DeclaredAnswers.problemOf(fixed.answers, {
+      safety: fixed.safety,
+      streams: fixed.declared?.streams === true
+    })
+    if (cache !== undefined) return Result.fail(new CallPolicyError({ owner: name, field: "cache", rule: cache }))
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)

@@ -58,6 +58,10 @@ export const note = (fiber: Fiber.Fiber<unknown, unknown>, provenance: Provenanc
     if (cell.noted === undefined || rank(provenance) >= rank(cell.noted)) cell.noted = provenance
 }
 
+/** Runs an effect of which nobody is to hear: what goes on beside a call is no answer to it. @category combinators @since 0.1.0 */
+export const unheard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(self, Listening, undefined)
+
 /**
  * The value of an effect with where it came from. Of several calls inside, the one that is furthest from the provider counts, and of those the last: a page that shows one stale part
  * is stale. An effect that makes no call is `live`, of age zero. @category combinators @since 0.1.0

@@ -134,6 +134,12 @@ export const claimed = ["granted", "resumed", "replayed", "locked", "mismatched"
 /** @category models @since 0.1.0 */
 export type RecordClaim = (typeof claimed)[number]
 
+/** How a call of an operation that keeps answers had its own: kept and fresh, from the provider, kept and no longer fresh, kept and confirmed. @category constants @since 0.1.0 */
+export const answered = ["hit", "miss", "stale", "revalidated"] as const
+
+/** @category models @since 0.1.0 */
+export type Answered = (typeof answered)[number]
+
 /** Events of the span of a call. Each kind of wait has one of its own. @category constants @since 0.1.0 */
 export const event = {
   wait: "breakwater.wait",
@@ -214,6 +220,16 @@ export const streamBytes = counter("breakwater.stream.bytes", "By", "Bytes of bo
 
 /** Calls that waited for another call's answer instead of asking for it. @category metrics @since 0.1.0 */
 export const coalesced = counter("breakwater.coalesce.count", "{call}", "Calls that shared another call's answer")
+
+/** Calls of operations that keep answers, by where the answer came from. @category metrics @since 0.1.0 */
+export const answers = counter("breakwater.answer.count", "{call}", "Calls that looked for a kept answer, by outcome")
+
+/** What the store of answers did not do, by its problem. @category metrics @since 0.1.0 */
+export const answerFailures = counter(
+  "breakwater.answer.failures",
+  "{request}",
+  "Requests that the answer store failed"
+)
 
 /** Attempts that a policy of ours refused before they were sent, by reason. @category metrics @since 0.1.0 */
 export const refusals = counter("breakwater.refusal.count", "{attempt}", "Attempts refused before they were sent")
