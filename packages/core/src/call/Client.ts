@@ -30,6 +30,7 @@ import { isSecure } from "../vocabulary/SecureUrl.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import { AnswerStore } from "../store/AnswerStore.ts"
 import * as Connections from "../store/Connections.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
 import { covers, Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
@@ -238,6 +239,7 @@ const connectionOf = (
     readonly baseUrl: string
     readonly salt: number
     readonly stops: StandingStops
+    readonly records: IdempotencyStore["Service"] | undefined
   }
 ) => {
   const { secrets, source } = remembering(
@@ -255,6 +257,7 @@ const connectionOf = (
     policy: parts.policy.current.policy,
     written: parts.policy.current.written,
     stops: parts.stops,
+    records: parts.records,
     rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
     dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
@@ -273,11 +276,16 @@ const connectionOf = (
   return new Connection(connection, OriginMemory.shared(parts.client, origin, connection.policy.breaker))
 }
 
-const startLine = (provider: Any, options: LayerOptions, environment: Environment, baseUrl: string): string => {
+const startLine = (
+  provider: Any,
+  options: LayerOptions,
+  environment: Environment,
+  { baseUrl, records }: { readonly baseUrl: string; readonly records: unknown }
+): string => {
   const known = keyOf(options.credential)
   const key = known === undefined ? "not obtained yet" : fingerprint(known)
   const version = provider.version === undefined ? "unpinned" : provider.version.value
-  return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}`
+  return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}, records: ${records === undefined ? "no" : "yes"}`
 }
 
 /** The first name of `<PROVIDER>_DRY_RUN` that means no write: what it was to hold back would be sent. */
@@ -367,7 +375,8 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const client = yield* HttpClient.HttpClient
   const salt = yield* Random.next
   const stops = yield* Stops
-  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops })
+  const records = Option.getOrUndefined(yield* Effect.serviceOption(IdempotencyStore))
+  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops, records })
   const heed = yield* heeded(provider.name, policy, stops)
   const rehearse = (): void => {
     const { dryRun } = policy.configured
@@ -389,7 +398,7 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   })
   const { dryRun } = policy.configured
   const rehearsed = dryRun.length === 0 ? "" : `, dry run: ${PolicyVariables.dryRunText(dryRun)} not sent`
-  yield* Effect.logInfo(startLine(provider, options, environment, baseUrl) + rehearsed)
+  yield* Effect.logInfo(startLine(provider, options, environment, { baseUrl, records }) + rehearsed)
   return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
 })
 

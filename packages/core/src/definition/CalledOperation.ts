@@ -16,7 +16,10 @@ export interface Operation {
   /** Path with its parameters' names, such as `/v1/refunds/:id`; the `url.template` of spans. Empty for calls that are not HTTP. */
   readonly template: string
   readonly safety: Safety.Safety
+  /** Of `keyed` ones. */
   readonly keys: Safety.KeyOptions | undefined
+  /** Where an operation without keys takes a reference of the caller's. */
+  readonly reference?: Safety.ReferenceOptions | undefined
   /** What holds now: it changes with the policy of its layer, and a call keeps what it began with. */
   readonly policy: ResolvedPolicy
   /** The policy before its defaults were filled in, for overrides of a single call. */

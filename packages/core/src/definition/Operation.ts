@@ -140,7 +140,7 @@ interface Endpoint {
   readonly overrides: ReadonlyArray<CallPolicy>
   readonly fixed: Pick<
     Operation,
-    "method" | "template" | "safety" | "keys" | "cost" | "dryRun" | "declared" | "answers"
+    "method" | "template" | "safety" | "keys" | "reference" | "cost" | "dryRun" | "declared" | "answers"
   >
 }
 
@@ -150,6 +150,7 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const outage = [...errors.keys()].find(tellsOfOutage)
+      const safety = Safety.ofEndpoint(endpoint)
       read.push({
         path: group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`,
         outage: Context.get(mergedAnnotations, DeclaresOutage) ? undefined : outage,
@@ -157,8 +158,9 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
         fixed: {
           method: endpoint.method,
           template: endpoint.path,
-          safety: Safety.ofEndpoint(endpoint),
-          keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
+          safety,
+          keys: safety === "keyed" ? Context.getOrUndefined(mergedAnnotations, Safety.Keys) : undefined,
+          reference: Context.getOrUndefined(mergedAnnotations, Safety.Reference),
           cost: Context.get(mergedAnnotations, Cost),
           dryRun: Context.get(mergedAnnotations, DryRun),
           declared: declaredOf(endpoint, successes, errors),

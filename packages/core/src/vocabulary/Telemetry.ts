@@ -21,6 +21,7 @@ export const attribute = {
   circuitState: "breakwater.breaker.state",
   rateLimit: "breakwater.rate.limit",
   shadow: "breakwater.shadow.policy",
+  replayed: "breakwater.replayed",
   fallback: "breakwater.fallback",
   method: "http.request.method",
   template: "url.template",
@@ -123,6 +124,15 @@ export const streamed = ["complete", "left", "broken"] as const
 
 /** @category models @since 0.1.0 */
 export type StreamEnd = (typeof streamed)[number]
+
+/**
+ * What a claim of an idempotency record came to: `granted`, `resumed` (an earlier call may have sent it), `replayed` (its outcome was there), `locked`, `mismatched`, `unresolved`, or `unclaimed`, since
+ * the store could not be asked. @category constants @since 0.1.0
+ */
+export const claimed = ["granted", "resumed", "replayed", "locked", "mismatched", "unresolved", "unclaimed"] as const
+
+/** @category models @since 0.1.0 */
+export type RecordClaim = (typeof claimed)[number]
 
 /** How a call of an operation that keeps answers had its own: kept and fresh, from the provider, kept and no longer fresh, kept and confirmed. @category constants @since 0.1.0 */
 export const answered = ["hit", "miss", "stale", "revalidated"] as const
@@ -259,6 +269,16 @@ export const transitions = counter(
 
 /** Policies that were changed while they ran, or were to be, by what came of it. @category metrics @since 0.1.0 */
 export const policyReloads = counter("breakwater.policy.reloads", "{reload}", "Policies read again or set by hand")
+
+/** Claims of idempotency records, by what came of them. @category metrics @since 0.1.0 */
+export const claims = counter("breakwater.record.claims", "{claim}", "Claims of idempotency records, by outcome")
+
+/** Calls whose outcome could not be written into their record, by problem. @category metrics @since 0.1.0 */
+export const unsettled = counter(
+  "breakwater.record.unsettled",
+  "{call}",
+  "Calls whose outcome could not be written into their record"
+)
 
 /** Items of batches that came to an end, by outcome; the operation is the name of the batch. @category metrics @since 0.1.0 */
 export const batchItems = counter("breakwater.batch.items", "{item}", "Items of batches, by outcome")

@@ -98,7 +98,8 @@ describe("docs/telemetry.md", () => {
       ...Telemetry.hedged,
       ...Telemetry.answered,
       ...Telemetry.reloaded,
-      ...Telemetry.streamed
+      ...Telemetry.streamed,
+      ...Telemetry.claimed
     ])
     agree("waits", valuesOf("breakwater.wait.for"), Telemetry.waitsFor)
     for (const denial of Telemetry.denials) assert.include(valuesOf("breakwater.reason"), denial)
