@@ -14,6 +14,7 @@ import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
 import * as PolicyRules from "./PolicyRules.ts"
 import type { Any } from "./Provider.ts"
+import * as Resolution from "./Resolution.ts"
 import type { Matched } from "./RatePlan.ts"
 
 /** @category models @since 0.1.0 */
@@ -35,6 +36,8 @@ export interface Operation {
   readonly cost: number
   /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
   readonly declared: Declared | undefined
+  /** How it is found out what became of it; `undefined` where nothing is declared. */
+  readonly resolution?: Resolution.Plan | undefined
 }
 
 /** How a declared body is to be read. @category models @since 0.1.0 */
@@ -141,16 +144,24 @@ interface Endpoint {
   /** Overrides of the policy, the outermost first. */
   readonly overrides: ReadonlyArray<CallPolicy>
   readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "declared">
+  readonly resolution: Resolution.Plan | { readonly rule: string } | undefined
+}
+
+type Unresolved = Omit<Endpoint, "resolution"> & {
+  readonly endpoint: Resolution.Target
+  readonly annotations: Context.Context<never>
 }
 
 const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
-  const read: Array<Endpoint> = []
+  const read: Array<Unresolved> = []
   HttpApi.reflect(api, {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const outage = [...errors.keys()].find(tellsOfOutage)
       read.push({
         path: group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`,
+        endpoint,
+        annotations: mergedAnnotations,
         outage: Context.get(mergedAnnotations, DeclaresOutage) ? undefined : outage,
         overrides: [api, group, endpoint].map(({ annotations }) => Context.getOrUndefined(annotations, Policy) ?? {}),
         fixed: {
@@ -164,7 +175,11 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
       })
     }
   })
-  return read
+  const candidates = read.map(({ endpoint, fixed: { safety }, path }) => ({ endpoint, safety, path }))
+  return read.map((each) => ({
+    ...each,
+    resolution: Resolution.planOf(each.annotations, each.fixed.safety, candidates)
+  }))
 }
 
 /** Declarations do not change: each is read once, however many clients are made of it. */
@@ -200,7 +215,7 @@ export const ofApi = (
   base: CallPolicy
 ): Result.Result<ReadonlyMap<string, Operation>, CallPolicyError> => {
   const operations = new Map<string, Operation>()
-  for (const { fixed, outage, overrides, path } of endpointsIn(api)) {
+  for (const { fixed, outage, overrides, path, resolution } of endpointsIn(api)) {
     const name = `${provider}.${path}`
     if (outage !== undefined) {
       return Result.fail(
@@ -211,12 +226,14 @@ export const ofApi = (
         })
       )
     }
+    if (resolution !== undefined && "rule" in resolution)
+      return Result.fail(new CallPolicyError({ owner: name, field: "resolution", rule: resolution.rule }))
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
     const resolved = PolicyRules.resolve(name, written)
     if (Result.isFailure(resolved)) return Result.fail(resolved.failure)
-    operations.set(path, { name, path, ...fixed, policy: resolved.success, written })
+    operations.set(path, { name, path, ...fixed, resolution, policy: resolved.success, written })
   }
   return Result.succeed(operations)
 }

@@ -77,6 +77,11 @@ export const CurrentKey = Context.Reference<KeyCell | undefined>("@breakwater/co
   defaultValue: () => undefined
 })
 
+/** The name under which the call that runs is to be made once; it is not sent as a key. @category references @since 0.1.0 */
+export const CurrentName = Context.Reference<KeyCell | undefined>("@breakwater/core/Idempotency/CurrentName", {
+  defaultValue: () => undefined
+})
+
 /** Longest key when the provider does not say. @category constants @since 0.1.0 */
 export const defaultMaxLength = 255
 
@@ -116,3 +121,9 @@ export const withKeyOf =
   <A, E, R>(f: (item: Item) => Effect.Effect<A, E, R> & One<R>) =>
   (item: Item): Effect.Effect<A, E, WithoutKey<R>> =>
     withKey(key(item))(f(item))
+
+/** Makes the one `unsafe` operation in an effect once under this key, though its provider takes none. @category combinators @since 0.1.0 */
+export const once =
+  (key: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => Effect.provideService(self, CurrentName, new KeyCell(key)))

@@ -11,6 +11,7 @@ import type { CallPolicy, CallPolicyError, Shadowable } from "../definition/Call
 import type { FieldChange } from "../definition/PolicyFields.ts"
 import type { Configured } from "../definition/PolicyVariables.ts"
 import type { Usage } from "./RateBucket.ts"
+import type { Resolvable } from "./Resolvable.ts"
 
 /** `forced-open` and `disabled` are what an operator sets; the others it comes to by itself. @category models @since 0.1.0 */
 export type CircuitState = "closed" | "open" | "half-open" | "ramping" | "forced-open" | "disabled"
@@ -126,6 +127,8 @@ export interface Observed {
   readonly circuits: () => ReadonlyArray<NamedCircuit>
   /** Its policy, for whoever changes it while it runs. */
   readonly policy: PolicyControl
+  /** Its writes whose outcome may be unknown, for whoever finds it out. Default: none. */
+  readonly resolvables?: ReadonlyArray<Resolvable> | undefined
 }
 
 /** The connections of this process. @category references @since 0.1.0 */

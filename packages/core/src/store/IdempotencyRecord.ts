@@ -26,6 +26,13 @@ export interface RecordId {
   readonly key: string
 }
 
+/** The scope of an operation's keys: `stripe.paymentIntents.create@default/sandbox`. @category constructors @since 0.1.0 */
+export const scopeOf = (options: {
+  readonly operation: string
+  readonly connection: string
+  readonly environment: string | undefined
+}): string => `${options.operation}@${options.connection}/${options.environment ?? "default"}`
+
 /** A row. Instants are in milliseconds of the store's own clock. @category models @since 0.1.0 */
 export interface IdempotencyRecord extends RecordId {
   readonly state: State

@@ -117,6 +117,12 @@ export const reloaded = ["changed", "unchanged", "rejected"] as const
 /** @category models @since 0.1.0 */
 export type PolicyReload = (typeof reloaded)[number]
 
+/** What looking into a write in doubt came to: it was made, it was not, nobody knows yet, looking failed, or somebody else had settled it. @category constants @since 0.1.0 */
+export const resolved = ["done", "undone", "stays", "failed", "moved on"] as const
+
+/** @category models @since 0.1.0 */
+export type Resolved = (typeof resolved)[number]
+
 /** How a body that is read as it comes came to its end: whole, left by its reader, or broken. @category constants @since 0.1.0 */
 export const streamed = ["complete", "left", "broken"] as const
 
@@ -238,6 +244,9 @@ export const transitions = counter(
 
 /** Policies that were changed while they ran, or were to be, by what came of it. @category metrics @since 0.1.0 */
 export const policyReloads = counter("breakwater.policy.reloads", "{reload}", "Policies read again or set by hand")
+
+/** Writes in doubt that were looked into, by what came of it. @category metrics @since 0.1.0 */
+export const resolutions = counter("breakwater.resolution.count", "{write}", "Writes in doubt that were looked into")
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
 export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")
