@@ -114,8 +114,9 @@ export const settle = Effect.fnUntraced(function* (
 })
 
 /** Counts what looking into a write came to. @category metrics @since 0.1.0 */
-export const count = (fiber: AnyFiber, { operation, provider }: Resolvable, outcome: Resolved): void =>
+export const count = (fiber: AnyFiber, { environment, operation, provider }: Resolvable, outcome: Resolved): void =>
   Telemetry.bind(Telemetry.resolutions, {
+    ...(environment === undefined ? {} : { [attribute.environment]: environment }),
     [attribute.provider]: provider,
     [attribute.operation]: operation,
     [attribute.outcome]: outcome
@@ -201,7 +202,7 @@ const inDoubt = Effect.fnUntraced(function* (
   const doubt = yield* doubtOf(of, fiber, key, error, yield* Clock.currentTimeMillis)
   const looked = yield* Effect.result(Effect.provideService(lookedUp(of, doubt, until), CurrentDeadline, until))
   if (looked._tag === "Failure") {
-    count(fiber, of, "failed")
+    count(fiber, of, "unanswered")
     yield* sayFailed(of, looked.failure.message)
     return yield* Effect.fail(error)
   }

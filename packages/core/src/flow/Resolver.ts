@@ -135,7 +135,7 @@ const looked = (store: Store, { of, row }: Doubt): Effect.Effect<Resolved> =>
   }).pipe(
     Effect.catchIf(isMoved, () => Effect.succeed("moved on" as const)),
     Effect.catchCause((cause) =>
-      Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.as(sayFailed(of, whyOf(cause)), "failed" as const)
+      Cause.hasInterrupts(cause) ? Effect.interrupt : Effect.as(sayFailed(of, whyOf(cause)), "unanswered" as const)
     ),
     Effect.tap((outcome) => Effect.withFiber((fiber) => Effect.sync(() => count(fiber, of, outcome))))
   )

@@ -117,8 +117,8 @@ export const reloaded = ["changed", "unchanged", "rejected"] as const
 /** @category models @since 0.1.0 */
 export type PolicyReload = (typeof reloaded)[number]
 
-/** What looking into a write in doubt came to: it was made, it was not, nobody knows yet, looking failed, or somebody else had settled it. @category constants @since 0.1.0 */
-export const resolved = ["done", "undone", "stays", "failed", "moved on"] as const
+/** What looking into a write in doubt came to: it was made, it was not, nobody knows yet, nobody could be asked, or somebody else had settled it. @category constants @since 0.1.0 */
+export const resolved = ["done", "undone", "stays", "unanswered", "moved on"] as const
 
 /** @category models @since 0.1.0 */
 export type Resolved = (typeof resolved)[number]

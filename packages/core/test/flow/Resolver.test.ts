@@ -18,7 +18,7 @@ const found = Fake.json({ letters: [{ id: "l0" }, letter], more: true })
 const none = Fake.json({ letters: [], more: false })
 const full = Fake.json({ letters: [{ id: "l0" }], more: true })
 
-const nothing = { done: 0, undone: 0, stays: 0, failed: 0, "moved on": 0 }
+const nothing = { done: 0, undone: 0, stays: 0, unanswered: 0, "moved on": 0 }
 const unknown = {
   class: "OutcomeUnknown",
   attempts: 1,
@@ -207,6 +207,7 @@ describe("Resolver.sweep", () => {
               Metric.withAttributes(Telemetry.resolutions, {
                 "breakwater.provider": "post",
                 "breakwater.operation": "post.letters.send",
+                "breakwater.environment": "sandbox",
                 "breakwater.outcome": "done"
               })
             ),
@@ -247,7 +248,10 @@ describe("Resolver.sweep", () => {
           withStore(
             Effect.gen(function* () {
               const failed = yield* sweeping("post.letters.send", [Fake.json({}, 403)], 60 * minute)
-              assert.deepStrictEqual([failed.swept, failed.state], [{ ...nothing, failed: 1 }, ["Unknown", undefined]])
+              assert.deepStrictEqual(
+                [failed.swept, failed.state],
+                [{ ...nothing, unanswered: 1 }, ["Unknown", undefined]]
+              )
             })
           )
         ),
