@@ -23,7 +23,7 @@ const undo = { request: byKey.request, settlesAfter: "1 minute" } as const
 const built = (...endpoints: ReadonlyArray<HttpApiEndpoint.Constraint>) => {
   const api = HttpApi.make("things").add(
     HttpApiGroup.make("things")
-      .add(...endpoints)
+      .add(...(endpoints as unknown as readonly [typeof create, typeof get]))
       .prefix("/v1")
   )
   const layer = Client.layer(Post.Post, Post.declared(api as never), { credential: Redacted.make("k") })

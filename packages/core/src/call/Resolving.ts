@@ -105,11 +105,12 @@ export const settle = Effect.fnUntraced(function* (
   verdict: Exclude<Verdict, { readonly _tag: "Stays" }>
 ): Effect.fn.Return<void, StoreError | StaleClaim> {
   if (verdict._tag === "Undone") return yield* store.resolve(record, { _tag: "Undone", retentionMillis })
-  const payload = (yield* encode(verdict.value)) ?? StoredAnswer.withoutAnswer
+  const at = yield* Clock.currentTimeMillis
+  const payload = StoredAnswer.payloadOf(yield* encode(verdict.value), at)
   const succeeded = { _tag: "Succeeded", retentionMillis } as const
   const isTooLarge = (error: StoreError | StaleClaim) => error instanceof StoreError && error.problem === "invalid"
   yield* Effect.catchIf(store.resolve(record, { ...succeeded, payload }), isTooLarge, () =>
-    store.resolve(record, { ...succeeded, payload: StoredAnswer.withoutAnswer })
+    store.resolve(record, { ...succeeded, payload: StoredAnswer.payloadOf(undefined, at) })
   )
 })
 

@@ -1,5 +1,5 @@
 /**
- * An answer as it is kept in a record: what decoding needs of it. Also the reverse of decoding: the answer that would have given a value that was found out otherwise. @internal
+ * The reverse of decoding: the answer that would have given a value that was found out otherwise, as a record keeps it, so that a replay reads it like any other. @internal
  */
 // Schemas of a declaration may fail with anything; what cannot be written is not written.
 // @effect-diagnostics anyUnknownInErrorContext:off
@@ -9,44 +9,34 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as Operations from "../definition/Operation.ts"
 import type { Payload } from "../store/Payload.ts"
+import type { StoredAnswer } from "../store/Resolvable.ts"
 import { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { Headers, HttpApi, HttpClientRequest } from "../vocabulary/Platform.ts"
 import * as ResponseDecoding from "./ResponseDecoding.ts"
 
-/** The format of what is kept. @category constants @since 0.1.0 */
-export const version = 1
-
-/** @category models @since 0.1.0 */
-export interface StoredAnswer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  /** As text; `null` where it is done, and nobody has the answer. */
-  readonly body: string | null
-}
-
-/** Of a write that is done, and whose answer nobody has. @category constants @since 0.1.0 */
-export const withoutAnswer: Payload = {
-  version,
-  value: { status: 200, headers: {}, body: null } satisfies StoredAnswer
-}
+/** What is kept of a write that is done: its answer, and when that was known; without one nobody has it. @category constructors @since 0.1.0 */
+export const payloadOf = (outcome: StoredAnswer | undefined, at: number): Payload => ({
+  version: 1,
+  value: outcome === undefined ? { at } : { at, outcome }
+})
 
 type Encode = (value: unknown) => Effect.Effect<StoredAnswer, unknown>
+type Body = Pick<StoredAnswer, "headers" | "text">
 
-const asJson = (body: unknown): Pick<StoredAnswer, "headers" | "body"> =>
+const asJson = (body: unknown): Body =>
   body === undefined
-    ? { headers: {}, body: "" }
-    : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
+    ? { headers: {}, text: "" }
+    : { headers: { "content-type": "application/json" }, text: JSON.stringify(body) }
 
 const encodingOf = SchemaAST.resolveAt<{ readonly _tag: string }>("~httpApiEncoding")
 const pairOf = SchemaAST.resolveAt<{ readonly body: Schema.Top }>("~httpApiWithHeaders")
 
-const isText = (schema: Schema.Top): boolean => encodingOf(schema.ast)?._tag === "Text"
-
-const bodyOf = (schema: Schema.Top, encoded: unknown): Pick<StoredAnswer, "headers" | "body"> =>
-  isText(schema) && Predicate.isString(encoded)
-    ? { headers: { "content-type": "text/plain" }, body: encoded }
+const bodyOf = (schema: Schema.Top, encoded: unknown): Body =>
+  encodingOf(schema.ast)?._tag === "Text" && Predicate.isString(encoded)
+    ? { headers: { "content-type": "text/plain" }, text: encoded }
     : asJson(encoded)
 
+/** What `HttpApiSchema.encodeToWithHeaders` encodes to. */
 interface Pair {
   readonly body: unknown
   readonly headers: Readonly<Record<string, string>>
@@ -60,17 +50,18 @@ const encoderOf = (status: number, schema: Schema.Top): Encode => {
       if (pair === undefined) return { status, ...bodyOf(schema, encoded) }
       const { body, headers } = encoded as Pair
       const kept = bodyOf(pair.body, body)
-      return { status, headers: { ...kept.headers, ...headers }, body: kept.body }
+      return { status, headers: { ...kept.headers, ...headers }, text: kept.text }
     })
 }
 
-/** Whether the answer reads as a success: what is replayed must be readable. */
-const readsWell = (decode: ResponseDecoding.Decoded["decode"], { body, headers, status }: StoredAnswer) => {
-  const request = HttpClientRequest.get("")
-  const bytes = new TextEncoder().encode(body ?? "")
-  const head = { status, headers: Headers.fromInput(headers) }
-  return Effect.isSuccess(decode(new BufferedResponse(request, head, bytes)))
-}
+/** Only an answer that can be read is one to be replayed. */
+const readable =
+  (encode: Encode, decode: ResponseDecoding.Decoded["decode"]): Encode =>
+  (value) =>
+    Effect.tap(encode(value), ({ headers, status, text }) => {
+      const head = { status, headers: Headers.fromInput(headers) }
+      return decode(new BufferedResponse(HttpClientRequest.get(""), head, new TextEncoder().encode(text)))
+    })
 
 const compile = (api: HttpApi.Top): ReadonlyMap<string, Encode> => {
   const decoders = new Map(ResponseDecoding.ofApi(api).map(({ decode, path }) => [path, decode]))
@@ -81,17 +72,10 @@ const compile = (api: HttpApi.Top): ReadonlyMap<string, Encode> => {
       const path = group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
       const decode = decoders.get(path)
       if (decode === undefined || Operations.declaredOf(endpoint, successes, errors).streams) return
-      const each = [...successes].flatMap(([status, schemas]) => schemas.map((schema) => encoderOf(status, schema)))
-      const sound = each.map(
-        (encode): Encode =>
-          (value) =>
-            Effect.flatMap(encode(value), (answer) =>
-              Effect.flatMap(readsWell(decode, answer), (well) =>
-                well ? Effect.succeed(answer) : Effect.fail("unreadable")
-              )
-            )
+      const each = [...successes].flatMap(([status, schemas]) =>
+        schemas.map((schema) => readable(encoderOf(status, schema), decode))
       )
-      if (sound.length > 0) encoders.set(path, (value) => Effect.firstSuccessOf(sound.map((encode) => encode(value))))
+      if (each.length > 0) encoders.set(path, (value) => Effect.firstSuccessOf(each.map((encode) => encode(value))))
     }
   })
   return encoders
@@ -100,14 +84,13 @@ const compile = (api: HttpApi.Top): ReadonlyMap<string, Encode> => {
 /** Declarations do not change. */
 const compiled = new WeakMap<HttpApi.Top, ReadonlyMap<string, Encode>>()
 
-/** The answer of an operation, `group.endpoint`, that has this value, as it is stored; `undefined` if no answer that can be read has. @category encoding @since 0.1.0 */
-export const encode = (api: HttpApi.Top, path: string, value: unknown): Effect.Effect<Payload | undefined> =>
+/** The answer of an operation, `group.endpoint`, that has this value; `undefined` if no answer that can be read has. @category encoding @since 0.1.0 */
+export const encode = (api: HttpApi.Top, path: string, value: unknown): Effect.Effect<StoredAnswer | undefined> =>
   Effect.suspend(() => {
     const known = compiled.get(api) ?? compile(api)
     compiled.set(api, known)
     const encoder = known.get(path)
     if (encoder === undefined) return Effect.succeed(undefined)
-    return Effect.map(Effect.exit(encoder(value)), (exit) =>
-      exit._tag === "Success" ? { version, value: exit.value } : undefined
-    )
+    // A schema's own code may throw, too.
+    return Effect.map(Effect.exit(encoder(value)), (exit) => (exit._tag === "Success" ? exit.value : undefined))
   })

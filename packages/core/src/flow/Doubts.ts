@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Schema from "effect/Schema"
 import { fieldsOf, settle } from "../call/Resolving.ts"
-import * as StoredAnswer from "../call/StoredAnswer.ts"
 import type { IdempotencyRecord } from "../store/IdempotencyRecord.ts"
 import { scopeOf } from "../store/IdempotencyRecord.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
@@ -101,8 +100,8 @@ const storedOf = Effect.fnUntraced(function* (of: Resolvable | undefined, { as, 
   if (as._tag === "NotDone" || as.value === undefined) return undefined
   if (of === undefined)
     return yield* new ValueUnfit({ operation, rule: "cannot be stored: its provider is not open in this process" })
-  const payload = yield* of.encode(as.value)
-  return payload ?? (yield* new ValueUnfit({ operation, rule: "must be what the operation gives" }))
+  const answer = yield* of.encode(as.value)
+  return answer ?? (yield* new ValueUnfit({ operation, rule: "must be what the operation gives" }))
 })
 
 /** Tells two keys apart in a line; a key may hold what is nobody's business. */
@@ -119,10 +118,10 @@ export const settleAs = Effect.fnUntraced(function* (
   const store = yield* IdempotencyStore
   const scope = scopeOf(options)
   const of = (yield* byScope).get(scope)
-  const payload = yield* storedOf(of, options)
+  const answer = yield* storedOf(of, options)
   const how = {
     retentionMillis: of?.retentionMillis ?? dayMillis,
-    encode: () => Effect.succeed(payload ?? StoredAnswer.withoutAnswer)
+    encode: () => Effect.succeed(answer)
   }
   yield* settle(store, { scope, key, fence }, how, as._tag === "Done" ? as : { _tag: "Undone" })
   const line = `${operation}: key ${shownKey(key)} settled as ${as._tag === "Done" ? "done" : "not done"} by ${by}`

@@ -6,7 +6,6 @@ import type { Asked, Way } from "../definition/Resolution.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import { Connections } from "./Connections.ts"
 import { scopeOf } from "./IdempotencyRecord.ts"
-import type { Payload } from "./Payload.ts"
 
 /** What asking came to. @category models @since 0.1.0 */
 export type Verdict =
@@ -16,6 +15,13 @@ export type Verdict =
   | { readonly _tag: "Undone" }
   /** Nobody knows yet. */
   | { readonly _tag: "Stays"; readonly why: "early" | "undecided" | "asks" }
+
+/** An answer as a record keeps it: what reading it again needs. @category models @since 0.1.0 */
+export interface StoredAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
 
 /** @category models @since 0.1.0 */
 export interface Resolvable {
@@ -32,8 +38,8 @@ export interface Resolvable {
   readonly windowMillis: number
   /** Asks the provider, or undoes the write. What is absent counts only if it is `settled`: so long after the last request. */
   readonly verdict: (asked: Asked, settled: boolean) => Effect.Effect<Verdict, ProviderError>
-  /** The answer that has this value, as it is stored; `undefined` if none has. */
-  readonly encode: (value: unknown) => Effect.Effect<Payload | undefined>
+  /** The answer that has this value; `undefined` if none has. */
+  readonly encode: (value: unknown) => Effect.Effect<StoredAnswer | undefined>
 }
 
 /** What the open connections can find out, by the scope of the keys; of two of one name, the later one. @category accessors @since 0.1.0 */

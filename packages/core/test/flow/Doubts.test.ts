@@ -67,7 +67,7 @@ describe("Doubts.settleAs", () => {
 
           assert.deepStrictEqual(yield* stored(id), [
             "Succeeded",
-            { status: 200, headers: { "content-type": "application/json" }, body: '{"id":"l7"}' }
+            { at: 0, outcome: { status: 200, headers: { "content-type": "application/json" }, text: '{"id":"l7"}' } }
           ])
           assert.deepStrictEqual(book.lines.at(-1), {
             level: "Info",
@@ -88,7 +88,7 @@ describe("Doubts.settleAs", () => {
           const doubt = yield* one
           yield* Doubts.settleAs({ ...doubt, as: Doubts.done(), by: "ana" })
 
-          assert.deepStrictEqual(yield* stored(id), ["Succeeded", { status: 200, headers: {}, body: null }])
+          assert.deepStrictEqual(yield* stored(id), ["Succeeded", { at: 0 }])
         })
       )
     )

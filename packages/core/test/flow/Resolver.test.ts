@@ -196,9 +196,8 @@ describe("Resolver.sweep", () => {
           assert.deepStrictEqual(state, [
             "Succeeded",
             {
-              status: 200,
-              headers: { "content-type": "application/json" },
-              body: JSON.stringify(letter)
+              at: 0,
+              outcome: { status: 200, headers: { "content-type": "application/json" }, text: JSON.stringify(letter) }
             }
           ])
           assert.deepStrictEqual(paths(sent), [`0 ${ask}`])
