@@ -30,12 +30,16 @@ type Endpoint = HttpApiEndpoint.ConstraintRequest
 
 type ValueOf<E extends Endpoint> = HttpApiClient.SuccessType<E["~Success"]>
 
+type Fits<Write extends Endpoint, Value> = [Value] extends [ValueOf<Write>]
+  ? unknown
+  : "what match gives is not the value of this operation"
+
 /** @category models @since 0.1.0 */
-export interface LookupOptions<Found extends Endpoint, Write extends Endpoint> {
+export interface LookupOptions<Found extends Endpoint, Value> {
   /** What to ask the endpoint for. */
   readonly request: (asked: Asked) => RequestOf<Found>
   /** The value of the write, if the answer holds it; `undefined` if the provider does not have it; `undecided` if the answer does not tell. */
-  readonly match: (answer: ValueOf<Found>, asked: Asked) => ValueOf<Write> | undefined | Undecided
+  readonly match: (answer: ValueOf<Found>, asked: Asked) => Value | undefined | Undecided
   /**
    * How long after its last request a write that is not found counts as not made: longer than a request can be on its way, than what is asked can lag behind, and than clocks differ. Shorter, and what turns up
    * later was made twice.
@@ -136,10 +140,10 @@ const fieldPattern = /^\w+(?:\.\w+)*$/u
  * not finite, and for a `reference` that is not a path of names. The layer is refused if the endpoint is not in its API or is not safe.
  * @category combinators @since 0.1.0
  */
-export const lookup = <Found extends Endpoint & Target, Write extends Endpoint>(
+export const lookup = <Found extends Endpoint & Target, Value>(
   endpoint: Found,
-  options: LookupOptions<Found, Write>
-): ((write: Write) => Write) => {
+  options: LookupOptions<Found, Value>
+): (<Write extends Endpoint>(write: Write & Fits<Write, Value>) => Write) => {
   const { match, reference, request } = options
   if (reference !== undefined && !fieldPattern.test(reference))
     throw new RangeError(`Resolution.lookup: reference must be names with dots between them, got "${reference}"`)
@@ -151,7 +155,7 @@ export const lookup = <Found extends Endpoint & Target, Write extends Endpoint>(
     settlesAfterMillis: millisOf("lookup", options.settlesAfter),
     reference
   }
-  return (write) => annotate(write, Declared, way)
+  return <Write extends Endpoint>(write: Write) => annotate(write, Declared, way)
 }
 
 /**
