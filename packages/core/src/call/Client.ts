@@ -29,6 +29,7 @@ import type { Any, Provider } from "../definition/Provider.ts"
 import { isSecure } from "../definition/Provider.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import * as Connections from "../store/Connections.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
 import { Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
@@ -227,6 +228,7 @@ const connectionOf = (
     readonly baseUrl: string
     readonly salt: number
     readonly stops: StandingStops
+    readonly records: IdempotencyStore["Service"] | undefined
   }
 ) => {
   const { secrets, source } = remembering(
@@ -244,6 +246,7 @@ const connectionOf = (
     policy: parts.policy.current.policy,
     written: parts.policy.current.written,
     stops: parts.stops,
+    records: parts.records,
     rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
     dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
@@ -324,7 +327,8 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const client = yield* HttpClient.HttpClient
   const salt = yield* Random.next
   const stops = yield* Stops
-  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops })
+  const records = Option.getOrUndefined(yield* Effect.serviceOption(IdempotencyStore))
+  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops, records })
   const heed = yield* heeded(provider.name, policy, stops)
   policy.onChange((next, reach) => {
     heed(reach.now)

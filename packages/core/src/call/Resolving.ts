@@ -4,6 +4,7 @@
  */
 // A method fails with whatever its declaration says; this file looks at our own errors only.
 // @effect-diagnostics anyUnknownInErrorContext:off
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -147,13 +148,13 @@ interface Doubt {
 
 const doubtOf = Effect.fnUntraced(function* (
   of: Resolvable,
+  records: IdempotencyStore["Service"] | undefined,
   fiber: AnyFiber,
   key: string,
-  error: OutcomeUnknown,
-  now: number
+  error: OutcomeUnknown
 ) {
-  const found = Context.getOption(fiber.context, IdempotencyStore)
-  const store = found._tag === "Some" ? found.value : undefined
+  const now = yield* Clock.currentTimeMillis
+  const store = Context.getOrUndefined(fiber.context, IdempotencyStore) ?? records
   // Without the record the write is looked up all the same; what is found out is then told to the caller alone.
   const row =
     store === undefined
@@ -193,22 +194,31 @@ const lookedUp = Effect.fnUntraced(function* (
   return yield* look
 })
 
+/** Why finding out failed, without anything secret. @category logging @since 0.1.0 */
+export const whyOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.findErrorOption(cause)
+  if (error._tag === "None") return "its request or its match has thrown"
+  return isProviderError(error.value) ? error.value.message : "the store could not be asked"
+}
+
 /** The value of a write that ended in doubt and was made; else the doubt again. */
 const inDoubt = Effect.fnUntraced(function* (
+  { connection }: Parts,
   of: Resolvable,
   fiber: AnyFiber,
   { key, until }: { readonly key: string; readonly until: number },
   error: OutcomeUnknown
 ) {
-  const doubt = yield* doubtOf(of, fiber, key, error, yield* Clock.currentTimeMillis)
-  const looked = yield* Effect.result(Effect.provideService(lookedUp(of, doubt, until), CurrentDeadline, until))
+  const doubt = yield* doubtOf(of, connection.options.records, fiber, key, error)
+  const looked = yield* Effect.exit(Effect.provideService(lookedUp(of, doubt, until), CurrentDeadline, until))
   if (looked._tag === "Failure") {
+    if (Cause.hasInterrupts(looked.cause)) return yield* looked
     count(fiber, of, "unanswered")
-    yield* sayFailed(of, looked.failure.message)
+    yield* sayFailed(of, whyOf(looked.cause))
     return yield* Effect.fail(error)
   }
-  yield* told(of, fiber, doubt, looked.success)
-  return looked.success._tag === "Done" ? looked.success.value : yield* Effect.fail(error)
+  yield* told(of, fiber, doubt, looked.value)
+  return looked.value._tag === "Done" ? looked.value.value : yield* Effect.fail(error)
 })
 
 /** Asks whether it is there before it is made; what cannot be told is not made. */
@@ -236,7 +246,7 @@ const whereItIs = ({ methodOf, plan }: Parts, request: unknown, error: unknown):
       const value = existing.match(answer, refused)
       return value === undefined ? Effect.fail(error) : Effect.succeed(value)
     })
-  }).pipe(Effect.mapError(() => error))
+  }).pipe(Effect.catchCause((cause) => (Cause.hasInterrupts(cause) ? Effect.failCause(cause) : Effect.fail(error))))
 }
 
 /** The request with the key in its field; `undefined` if the caller has set that to something else, or there is no place for it. */
@@ -278,7 +288,7 @@ export const resolving = (
         fiber.getRef(CurrentDeadline) ??
         fiber.getRef(Clock.Clock).currentTimeMillisUnsafe() + operation.policy.deadlineMillis
       return Effect.catch(called, (error) =>
-        error instanceof OutcomeUnknown ? inDoubt(of, fiber, { key, until }, error) : Effect.fail(error)
+        error instanceof OutcomeUnknown ? inDoubt(parts, of, fiber, { key, until }, error) : Effect.fail(error)
       )
     })
   return { method: resolved, resolvable: way === undefined ? undefined : of }

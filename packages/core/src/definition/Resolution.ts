@@ -8,6 +8,7 @@ import type { HttpApiClient, HttpApiEndpoint } from "../vocabulary/Platform.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
 import type { Safety } from "../vocabulary/Safety.ts"
+import { Reference } from "../vocabulary/Safety.ts"
 import type { RequestOf } from "./OperationRequest.ts"
 
 /** Which write is looked for. Instants are in milliseconds since the epoch. @category models @since 0.1.0 */
@@ -155,7 +156,10 @@ export const lookup = <Found extends Endpoint & Target, Value>(
     settlesAfterMillis: millisOf("lookup", options.settlesAfter),
     reference
   }
-  return <Write extends Endpoint>(write: Write) => annotate(write, Declared, way)
+  return <Write extends Endpoint>(write: Write) => {
+    const declared = annotate(write, Declared, way)
+    return reference === undefined ? declared : annotate(declared, Reference, { field: reference })
+  }
 }
 
 /**

@@ -12,13 +12,12 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { withClass } from "../call/CallSettings.ts"
-import { Looking, count, sayFailed, settle } from "../call/Resolving.ts"
+import { Looking, count, sayFailed, settle, whyOf } from "../call/Resolving.ts"
 import type { IdempotencyRecord } from "../store/IdempotencyRecord.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { Resolvable } from "../store/Resolvable.ts"
 import { byScope } from "../store/Resolvable.ts"
 import type { StaleClaim, StoreError } from "../store/StoreError.ts"
-import { isProviderError } from "../vocabulary/ProviderError.ts"
 import type { Resolved } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 
@@ -112,12 +111,6 @@ const doubts = Effect.fnUntraced(function* (store: Store, limit: number) {
 
 /** Rows of an operation that are read in a sweep. */
 const most = 1000
-
-const whyOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.findErrorOption(cause)
-  if (error._tag === "None") return "its request or its match has thrown"
-  return isProviderError(error.value) ? error.value.message : "the store could not be asked"
-}
 
 const isMoved = (error: unknown): error is StaleClaim =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "StaleClaim"

@@ -44,6 +44,17 @@ export interface KeyOptions {
 /** Where the options of `keyed` are kept. @category annotations @since 0.1.0 */
 export class Keys extends Context.Service<Keys, KeyOptions>()("@breakwater/core/Safety/Keys") {}
 
+/** Where an operation without keys takes a reference of the caller's. @category models @since 0.1.0 */
+export interface ReferenceOptions {
+  /** The field of the JSON or form body, dots between nested names, such as `client_reference`. */
+  readonly field: string
+  /** Longest reference that the provider takes, in characters. Default 255. */
+  readonly maxLength?: number | undefined
+}
+
+/** Where the options of `reference` are kept. @category annotations @since 0.1.0 */
+export class Reference extends Context.Service<Reference, ReferenceOptions>()("@breakwater/core/Safety/Reference") {}
+
 type Markable = HttpApiEndpoint.Constraint | HttpApiGroup.Constraint
 
 type Marked<T, M extends HttpApiMiddleware.AnyId> = T extends HttpApiEndpoint.Constraint

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, Idempotency, IdempotencyStore, Resolver } from "@breakwater/core"
 import { scopeOf } from "@breakwater/core/IdempotencyRecord"
 import * as Telemetry from "@breakwater/core/Telemetry"
-import { Deferred, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, identity } from "effect"
 import { TestClock } from "effect/testing"
 import * as Fake from "../support/FakeTransport.ts"
 import { inScenario, LogBook, run } from "../support/Scenario.ts"
@@ -81,37 +81,63 @@ describe("Resolver.orLookup", () => {
 
   it.effect("never sends again, whatever it finds", () =>
     inScenario(
-      withStore(
-        Effect.gen(function* () {
-          for (const answer of [none, full, Fake.json({}, 500), Fake.json({}, 403)]) {
-            const { outcome, sent } = yield* sending([lost, answer], (call) => call)
+      Effect.gen(function* () {
+        for (const answer of [none, full, Fake.json({}, 500), Fake.json({}, 403), Fake.json({ letters: [null] })]) {
+          const { outcome, sent } = yield* sending([lost, answer], (call) => call)
+          const { firstSentAt } = outcome as typeof unknown
 
-            assert.deepStrictEqual(
-              [outcome, sent.filter(({ method }) => method === "POST").length],
-              [{ ...unknown, firstSentAt: (outcome as typeof unknown).firstSentAt }, 1]
-            )
-          }
+          assert.deepStrictEqual(outcome, { ...unknown, firstSentAt })
+          assert.lengthOf(
+            sent.filter(({ method }) => method === "POST"),
+            1
+          )
+        }
+      })
+    )
+  )
+
+  it.effect("settles the record that is in doubt, of the caller's store or else of the layer's", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const lookedUp = Effect.fnUntraced(function* (store: "the caller's" | "the layer's", answer: Fake.Step) {
+          const records = IdempotencyStore.memory()
+          const provided = Effect.provideService(IdempotencyStore.IdempotencyStore, records)
+          const post = yield* Post.connect(Fake.make((_, { method }) => (method === "POST" ? lost : answer))).pipe(
+            store === "the layer's" ? provided : identity
+          )
+          const id = yield* provided(inDoubt("post.letters.send", key))
+          yield* TestClock.adjust(10 * minute)
+          const sent = post.letters.send({ payload }).pipe(Resolver.orLookup, Idempotency.once(key))
+          const { outcome } = yield* run(store === "the layer's" ? sent : provided(sent))
+          return [(outcome as { value?: unknown }).value, (yield* provided(stored(id)))[0]]
         })
-      )
+
+        assert.deepStrictEqual(yield* lookedUp("the caller's", found), [letter, "Succeeded"])
+        assert.deepStrictEqual(yield* lookedUp("the layer's", found), [letter, "Succeeded"])
+        assert.deepStrictEqual(yield* lookedUp("the caller's", none), [undefined, "Absent"])
+        assert.deepStrictEqual(yield* lookedUp("the caller's", full), [undefined, "Unknown"])
+      })
     )
   )
 
   it.effect("changes nothing for a call without a key, without a declared look-up, or without the combinator", () =>
     inScenario(
-      Effect.gen(function* () {
-        const transport = Fake.make([lost])
-        const post = yield* Post.connect(transport)
+      withStore(
+        Effect.gen(function* () {
+          const transport = Fake.make([lost])
+          const post = yield* Post.connect(transport)
 
-        yield* run(Resolver.orLookup(post.letters.send({ payload })))
-        yield* run(post.letters.shout({ payload }).pipe(Resolver.orLookup, Idempotency.once(key)))
-        yield* run(post.letters.fax({ payload }).pipe(Resolver.orLookup, Idempotency.once(key)))
-        yield* run(post.letters.send({ payload }).pipe(Idempotency.once(key)))
+          yield* run(Resolver.orLookup(post.letters.send({ payload })))
+          yield* run(post.letters.shout({ payload }).pipe(Resolver.orLookup, Idempotency.once(key)))
+          yield* run(post.letters.fax({ payload }).pipe(Resolver.orLookup, Idempotency.once(key)))
+          yield* run(post.letters.send({ payload }).pipe(Idempotency.once(key)))
 
-        assert.deepStrictEqual(
-          transport.sent.map(({ method }) => method),
-          ["POST", "POST", "POST", "POST"]
-        )
-      })
+          assert.deepStrictEqual(
+            transport.sent.map(({ method }) => method),
+            ["POST", "POST", "POST", "POST"]
+          )
+        })
+      )
     )
   )
 

@@ -53,7 +53,7 @@ describe("SendGrid: an e-mail in doubt", () => {
 
   it.effect("is settled by a sweep with the answer that it would have had", () =>
     Effect.gen(function* () {
-      const store = yield* IdempotencyStore.IdempotencyStore
+      const store = IdempotencyStore.memory()
       const { ledger, send } = yield* open([Fault.lostResponse])
       const scope = scopeOf({ operation: "sendgrid.mail.send", connection: "default", environment: "production" })
       const claim = { scope, key, fingerprint: "f", leaseMillis: 60_000, windowMillis: 0 }
@@ -61,7 +61,7 @@ describe("SendGrid: an e-mail in doubt", () => {
       yield* toEnd(send)
       if (answer._tag === "Granted") yield* store.settle(answer.claim, { _tag: "Unknown" })
       yield* TestClock.adjust("2 minutes")
-      yield* toEnd(Resolver.sweep())
+      yield* toEnd(Effect.provideService(Resolver.sweep(), IdempotencyStore.IdempotencyStore, store))
       const again = yield* store.claim(claim)
 
       const messageId = ledger.ofKind("email.accepted")[0]?.ids["message"] ?? ""
@@ -70,10 +70,6 @@ describe("SendGrid: an e-mail in doubt", () => {
         headers: { "content-type": "text/plain", "x-message-id": messageId },
         text: ""
       })
-    }).pipe(
-      Effect.provideService(IdempotencyStore.IdempotencyStore, IdempotencyStore.memory()),
-      Effect.provideService(Connections, new Set()),
-      quietly
-    )
+    }).pipe(Effect.provideService(Connections, new Set()), quietly)
   )
 })

@@ -58,7 +58,8 @@ describe("Stripe: a charge in doubt", () => {
 
   it.effect("is settled by a sweep, so that its record has the payment", () =>
     Effect.gen(function* () {
-      const store = yield* IdempotencyStore.IdempotencyStore
+      const store = IdempotencyStore.memory()
+      const within = Effect.provideService(IdempotencyStore.IdempotencyStore, store)
       const { stripe } = yield* open([stored])
       const scope = scopeOf({
         operation: "stripe.paymentIntents.create",
@@ -68,9 +69,9 @@ describe("Stripe: a charge in doubt", () => {
       const answer = yield* store.claim({ scope, key, fingerprint: "f", leaseMillis: 60_000, sendsNow: true })
       yield* toEnd(stripe.paymentIntents.create({ payload }).pipe(Idempotency.withKey(key)))
       if (answer._tag === "Granted") yield* store.settle(answer.claim, { _tag: "Unknown" })
-      const doubts = yield* Doubts.list()
+      const doubts = yield* within(Doubts.list())
       yield* TestClock.adjust("1 minute")
-      const swept = yield* toEnd(Resolver.sweep())
+      const swept = yield* toEnd(within(Resolver.sweep()))
       const again = yield* store.claim({ scope, key, fingerprint: "f", leaseMillis: 60_000 })
 
       assert.deepStrictEqual(
@@ -87,10 +88,6 @@ describe("Stripe: a charge in doubt", () => {
       const kept = again._tag === "Settled" ? (again.payload.value as { outcome: { text: string } }).outcome.text : "{}"
       const { amount, metadata, status } = JSON.parse(kept) as Record<string, unknown>
       assert.deepStrictEqual([status, amount, metadata], ["succeeded", 4200, { idempotency_key: key }])
-    }).pipe(
-      Effect.provideService(IdempotencyStore.IdempotencyStore, IdempotencyStore.memory()),
-      Effect.provideService(Connections, new Set()),
-      quietly
-    )
+    }).pipe(Effect.provideService(Connections, new Set()), quietly)
   )
 })

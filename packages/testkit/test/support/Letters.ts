@@ -69,19 +69,14 @@ export interface Options {
 }
 
 /** A client of its own for each life of a process. */
-const within = <A, E, R>({ sendgrid, store }: World, { match }: Options, effect: Effect.Effect<A, E, R>) =>
+const within = <A, E, R>({ sendgrid }: World, { match }: Options, effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const provider = match === undefined ? SendGrid.provider : declaredWith(match)
     const credential = Redacted.make(SimulatedSendGrid.defaultApiKey)
     const live = Client.layer(SendGrid, provider, { credential, environment: "production" }).pipe(
       Layer.provide(SimulatedNetwork.layer([sendgrid], { plan: FaultMenu.make(faults) }))
     )
-    return effect.pipe(
-      Effect.provide(live),
-      Effect.provideService(IdempotencyStore.IdempotencyStore, store),
-      Effect.provideService(Connections, new Set()),
-      Effect.orDie
-    )
+    return effect.pipe(Effect.provide(live), Effect.provideService(Connections, new Set()), Effect.orDie)
   })
 
 /** Sends with its record, as a call does: claimed, announced, sent, settled. */
@@ -109,10 +104,10 @@ const sending = Effect.fnUntraced(function* (world: World) {
   world.told = true
 })
 
-const looking = Effect.fnUntraced(function* ({ every = "7 minutes" }: Options) {
+const looking = Effect.fnUntraced(function* ({ store }: World, { every = "7 minutes" }: Options) {
   for (;;) {
     yield* Effect.sleep(every)
-    yield* Resolver.sweep()
+    yield* Effect.provideService(Resolver.sweep(), IdempotencyStore.IdempotencyStore, store)
   }
 })
 
@@ -128,7 +123,7 @@ export const letters = (options: Options) =>
     program: (world: World) =>
       Effect.gen(function* () {
         const sender = yield* Process.start("sender", within(world, options, sending(world)), { maxKills: 2 })
-        yield* Process.start("resolver", within(world, options, looking(options)), { maxKills: 1 })
+        yield* Process.start("resolver", within(world, options, looking(world, options)), { maxKills: 1 })
         yield* sender.join
       }),
     invariant: ({ world: { sendgrid, told } }: { readonly world: World }) => {
