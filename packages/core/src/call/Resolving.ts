@@ -254,7 +254,7 @@ const referring = (request: unknown, names: ReadonlyArray<string>, key: string):
   const [name, ...rest] = names
   if (name === undefined) return request === undefined || request === key ? key : undefined
   if (request !== undefined && !Predicate.isObject(request)) return undefined
-  const fields = request as Readonly<Record<string, unknown>> | undefined
+  const fields: Readonly<Record<string, unknown>> | undefined = request
   const set = referring(fields?.[name], rest, key)
   return set === undefined ? undefined : { ...fields, [name]: set }
 }
