@@ -79,6 +79,23 @@ describe("A resolution that is declared", () => {
     )
   )
 
+  it.effect("refuses the layer where two endpoints could be meant", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const here = HttpApiGroup.make("here").add(create.pipe(Resolution.lookup(get, byKey)), get)
+        const there = HttpApiGroup.make("there").add(get).prefix("/there")
+        const api = HttpApi.make("things").add(here, there)
+        const layer = Client.layer(Post.Post, Post.declared(api as never), { credential: Redacted.make("k") })
+        const refused = yield* Effect.flip(Effect.provide(Layer.build(layer), Fake.make([Fake.silent]).layer))
+
+        assert.strictEqual(
+          refused.message,
+          'policy of post.here.create: resolution Resolution.lookup names GET /things/:id ("get"), which is in the API more than once'
+        )
+      })
+    )
+  )
+
   it("refuses a wait that never ends, and a field that is none", () => {
     assert.throws(
       () => Resolution.lookup(get, { ...byKey, settlesAfter: Infinity }),

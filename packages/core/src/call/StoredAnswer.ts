@@ -10,9 +10,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as Operations from "../definition/Operation.ts"
 import type { Payload } from "../store/Payload.ts"
 import type { StoredAnswer } from "../store/Resolvable.ts"
-import { BufferedResponse } from "../transport/BufferedResponse.ts"
-import { Headers, HttpApi, HttpClientRequest } from "../vocabulary/Platform.ts"
-import * as ResponseDecoding from "./ResponseDecoding.ts"
+import { HttpApi } from "../vocabulary/Platform.ts"
 
 /** What is kept of a write that is done: its answer, and when that was known; without one nobody has it. @category constructors @since 0.1.0 */
 export const payloadOf = (outcome: StoredAnswer | undefined, at: number): Payload => ({
@@ -31,10 +29,14 @@ const asJson = (body: unknown): Body =>
 const encodingOf = SchemaAST.resolveAt<{ readonly _tag: string }>("~httpApiEncoding")
 const pairOf = SchemaAST.resolveAt<{ readonly body: Schema.Top }>("~httpApiWithHeaders")
 
-const bodyOf = (schema: Schema.Top, encoded: unknown): Body =>
-  encodingOf(schema.ast)?._tag === "Text" && Predicate.isString(encoded)
-    ? { headers: { "content-type": "text/plain" }, text: encoded }
-    : asJson(encoded)
+/** The body as text; fails for one of another kind, which no record keeps so. */
+const bodyOf = (schema: Schema.Top, encoded: unknown): Effect.Effect<Body, "neither JSON nor text"> => {
+  const encoding = encodingOf(schema.ast)?._tag ?? "Json"
+  if (encoding === "Json") return Effect.sync(() => asJson(encoded))
+  return encoding === "Text" && Predicate.isString(encoded)
+    ? Effect.succeed({ headers: { "content-type": "text/plain" }, text: encoded })
+    : Effect.fail("neither JSON nor text")
+}
 
 /** What `HttpApiSchema.encodeToWithHeaders` encodes to. */
 interface Pair {
@@ -46,35 +48,25 @@ const encoderOf = (status: number, schema: Schema.Top): Encode => {
   const encode = Schema.encodeUnknownEffect(schema as unknown as Schema.ConstraintEncoder<unknown>)
   const pair = pairOf(schema.ast)
   return (value) =>
-    Effect.map(encode(value), (encoded) => {
-      if (pair === undefined) return { status, ...bodyOf(schema, encoded) }
+    Effect.flatMap(encode(value), (encoded) => {
+      if (pair === undefined) return Effect.map(bodyOf(schema, encoded), (body) => ({ status, ...body }))
       const { body, headers } = encoded as Pair
-      const kept = bodyOf(pair.body, body)
-      return { status, headers: { ...kept.headers, ...headers }, text: kept.text }
+      return Effect.map(bodyOf(pair.body, body), (kept) => ({
+        status,
+        headers: { ...kept.headers, ...headers },
+        text: kept.text
+      }))
     })
 }
 
-/** Only an answer that can be read is one to be replayed. */
-const readable =
-  (encode: Encode, decode: ResponseDecoding.Decoded["decode"]): Encode =>
-  (value) =>
-    Effect.tap(encode(value), ({ headers, status, text }) => {
-      const head = { status, headers: Headers.fromInput(headers) }
-      return decode(new BufferedResponse(HttpClientRequest.get(""), head, new TextEncoder().encode(text)))
-    })
-
 const compile = (api: HttpApi.Top): ReadonlyMap<string, Encode> => {
-  const decoders = new Map(ResponseDecoding.ofApi(api).map(({ decode, path }) => [path, decode]))
   const encoders = new Map<string, Encode>()
   HttpApi.reflect(api, {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, successes }) => {
       const path = group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
-      const decode = decoders.get(path)
-      if (decode === undefined || Operations.declaredOf(endpoint, successes, errors).streams) return
-      const each = [...successes].flatMap(([status, schemas]) =>
-        schemas.map((schema) => readable(encoderOf(status, schema), decode))
-      )
+      if (Operations.declaredOf(endpoint, successes, errors).streams) return
+      const each = [...successes].flatMap(([status, schemas]) => schemas.map((schema) => encoderOf(status, schema)))
       if (each.length > 0) encoders.set(path, (value) => Effect.firstSuccessOf(each.map((encode) => encode(value))))
     }
   })
@@ -84,7 +76,7 @@ const compile = (api: HttpApi.Top): ReadonlyMap<string, Encode> => {
 /** Declarations do not change. */
 const compiled = new WeakMap<HttpApi.Top, ReadonlyMap<string, Encode>>()
 
-/** The answer of an operation, `group.endpoint`, that has this value; `undefined` if no answer that can be read has. @category encoding @since 0.1.0 */
+/** The answer of an operation, `group.endpoint`, that has this value; `undefined` if none has, or none that can be kept as text. @category encoding @since 0.1.0 */
 export const encode = (api: HttpApi.Top, path: string, value: unknown): Effect.Effect<StoredAnswer | undefined> =>
   Effect.suspend(() => {
     const known = compiled.get(api) ?? compile(api)

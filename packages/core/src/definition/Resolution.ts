@@ -31,7 +31,7 @@ type Endpoint = HttpApiEndpoint.ConstraintRequest
 
 type ValueOf<E extends Endpoint> = HttpApiClient.SuccessType<E["~Success"]>
 
-type Fits<Write extends Endpoint, Value> = [Value] extends [ValueOf<Write>]
+type Fits<Write extends Endpoint, Value> = [Exclude<Value, undefined>] extends [ValueOf<Write>]
   ? unknown
   : "what match gives is not the value of this operation"
 

@@ -30,7 +30,7 @@ describe("Doubts.list", () => {
           yield* inDoubt(operation, key)
           yield* TestClock.adjust(1000)
           yield* inDoubt("post.letters.send", key)
-          yield* inDoubt("elsewhere.do", "k", "tenant@a/b")
+          yield* inDoubt("elsewhere.do", "k", { connection: "tenant@a/b" })
           const listed = yield* Doubts.list()
 
           const at = (millis: number) => ({ since: millis, firstSentAt: millis })
@@ -116,6 +116,22 @@ describe("Doubts.settleAs", () => {
           const late = yield* Effect.flip(Doubts.settleAs({ ...doubt, as: Doubts.done(), by: "ben" }))
 
           assert.deepStrictEqual([late._tag, yield* stored(id)], ["StaleClaim", ["Absent", undefined]])
+        })
+      )
+    )
+  )
+
+  it.effect("refuses bytes, which no record keeps so", () =>
+    inScenario(
+      withStore(
+        Effect.gen(function* () {
+          yield* Post.connect(Fake.make([Fake.silent]))
+          yield* inDoubt("post.letters.scan", key)
+          const [doubt] = yield* Doubts.list()
+          if (doubt === undefined) return yield* Effect.die("nothing is in doubt")
+          const as = Doubts.done(new Uint8Array([1]))
+
+          assert.strictEqual((yield* Effect.flip(Doubts.settleAs({ ...doubt, as, by: "ana" })))._tag, "ValueUnfit")
         })
       )
     )

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, Idempotency, IdempotencyStore, Resolver } from "@breakwater/core"
 import { scopeOf } from "@breakwater/core/IdempotencyRecord"
 import * as Telemetry from "@breakwater/core/Telemetry"
-import { Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, identity } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, identity } from "effect"
 import { TestClock } from "effect/testing"
 import * as Fake from "../support/FakeTransport.ts"
 import { inScenario, LogBook, run } from "../support/Scenario.ts"
@@ -102,13 +102,15 @@ describe("Resolver.orLookup", () => {
         const lookedUp = Effect.fnUntraced(function* (store: "the caller's" | "the layer's", answer: Fake.Step) {
           const records = IdempotencyStore.memory()
           const provided = Effect.provideService(IdempotencyStore.IdempotencyStore, records)
-          const post = yield* Post.connect(Fake.make((_, { method }) => (method === "POST" ? lost : answer))).pipe(
-            store === "the layer's" ? provided : identity
-          )
+          const transport = Fake.make((_, { method }) => (method === "POST" ? lost : answer))
+          const post = yield* Post.connect(transport).pipe(store === "the layer's" ? provided : identity)
           const id = yield* provided(inDoubt("post.letters.send", key))
+          const since = yield* Clock.currentTimeMillis
           yield* TestClock.adjust(10 * minute)
           const sent = post.letters.send({ payload }).pipe(Resolver.orLookup, Idempotency.once(key))
           const { outcome } = yield* run(store === "the layer's" ? sent : provided(sent))
+          // Since the first request of all, not of this call.
+          assert.strictEqual(transport.sent.at(-1)?.url, ask.slice("GET ".length).replace("since=0", `since=${since}`))
           return [(outcome as { value?: unknown }).value, (yield* provided(stored(id)))[0]]
         })
 
@@ -260,6 +262,37 @@ describe("Resolver.sweep", () => {
     )
   )
 
+  it.effect("counts from when the record came into doubt: until then a request may have left", () =>
+    inScenario(
+      withStore(
+        Effect.gen(function* () {
+          yield* Post.connect(Fake.make([none]))
+          yield* inDoubt("post.letters.send", key, { after: "5 minutes" })
+
+          yield* TestClock.adjust("5 minutes")
+          assert.deepStrictEqual(yield* Resolver.sweep(), { ...nothing, stays: 1 })
+          yield* TestClock.adjust("5 minutes")
+          assert.deepStrictEqual(yield* Resolver.sweep(), { ...nothing, undone: 1 })
+        })
+      )
+    )
+  )
+
+  it.effect("looks in the class import, so that it is in nobody's way", () =>
+    inScenario(
+      withStore(
+        Effect.gen(function* () {
+          const policy = { classes: { import: { deadline: "1 second" } } } as const
+          yield* Post.connect(Fake.make([Fake.late(2000, found)]), { policy })
+          yield* inDoubt("post.letters.send", key)
+          const { outcome } = yield* run(Resolver.sweep())
+
+          assert.deepStrictEqual(outcome, { value: { ...nothing, unanswered: 1 } })
+        })
+      )
+    )
+  )
+
   it.effect("leaves in doubt what the answer does not tell, and what cannot be asked, and says so", () => {
     const book = new LogBook()
     return inScenario(
@@ -381,6 +414,30 @@ describe("Resolver.sweep", () => {
           ])
           yield* TestClock.adjust(10 * minute)
           assert.deepStrictEqual(yield* Resolver.sweep(), { ...nothing, undone: 1 })
+        })
+      )
+    )
+  )
+
+  it.effect("leaves a key that may be sent again to whoever sends, as long as that is so", () =>
+    inScenario(
+      withStore(
+        Effect.gen(function* () {
+          const store = yield* IdempotencyStore.IdempotencyStore
+          yield* Post.connect(Fake.make([none]))
+          const scope = scopeOf({ operation: "post.letters.register", connection: "default", environment: "sandbox" })
+          const windowMillis = 23 * 60 * minute
+          yield* store.claim({ scope, key, fingerprint: "f", leaseMillis: minute, windowMillis, sendsNow: true })
+
+          yield* TestClock.adjust(windowMillis - 1)
+          assert.deepStrictEqual(yield* Resolver.sweep(), nothing)
+          assert.deepStrictEqual(yield* stored({ scope, key }), ["InFlight", undefined])
+          const before = yield* store.get({ scope, key })
+          assert.strictEqual(before?.changedAt, 0)
+
+          yield* TestClock.adjust(1)
+          assert.deepStrictEqual(yield* Resolver.sweep(), { ...nothing, stays: 1 })
+          assert.deepStrictEqual(yield* stored({ scope, key }), ["Unknown", undefined])
         })
       )
     )

@@ -41,6 +41,18 @@ const letters = HttpApiGroup.make("letters").add(
   HttpApiEndpoint.post("fax", "/fax", { payload: SendLetter, success: Letter }).pipe(
     Resolution.compensate(take, { request: ({ key }) => ({ params: { reference: key } }), settlesAfter })
   ),
+  HttpApiEndpoint.post("register", "/registered", { payload: SendLetter, success: Letter }).pipe(
+    Safety.keyed({ header: "Idempotency-Key", window: "24 hours" }),
+    Resolution.lookup(find, {
+      request: ({ key }) => ({ query: { reference: key, since: 0 } }),
+      match: () => undefined,
+      settlesAfter
+    })
+  ),
+  HttpApiEndpoint.post("scan", "/scan", {
+    payload: SendLetter,
+    success: Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array())
+  }).pipe(Resolution.ask),
   HttpApiEndpoint.post("shout", "/shout", { payload: SendLetter, success: Letter }).pipe(Resolution.ask),
   HttpApiEndpoint.post("whisper", "/whisper", { payload: SendLetter, success: Letter })
 )
