@@ -17,8 +17,9 @@ import * as Operations from "../definition/Operation.ts"
 import type { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
-import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
-import { HttpApi, HttpApiClient, HttpClientError } from "../vocabulary/Platform.ts"
+import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/PlatformApi.ts"
+import { HttpClientError } from "../vocabulary/Platform.ts"
+import { HttpApi, HttpApiClient } from "../vocabulary/PlatformApi.ts"
 import type { FatalError, OutcomeUnknown, ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
@@ -58,7 +59,7 @@ const jsonDecoders = (
 ): ReadonlyMap<number, (json: unknown) => Effect.Effect<unknown, unknown>> =>
   new Map(
     [...schemas]
-      .filter(([status]) => kinds.get(status) === "json")
+      .filter(([status, each]) => kinds.get(status) === "json" && !each.some(Operations.readsHeaders))
       .map(([status, each]) => [
         status,
         Schema.decodeUnknownEffect(oneOf(each) as unknown as Schema.ConstraintDecoder<unknown>, options)

@@ -10,7 +10,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as Operations from "../definition/Operation.ts"
 import type { Payload } from "../store/Payload.ts"
 import type { StoredAnswer } from "../store/Resolvable.ts"
-import { HttpApi } from "../vocabulary/Platform.ts"
+import { HttpApi } from "../vocabulary/PlatformApi.ts"
 
 /** What is kept of a write that is done: its answer, and when that was known; without one nobody has it. @category constructors @since 0.1.0 */
 export const payloadOf = (outcome: StoredAnswer | undefined, at: number): Payload => ({

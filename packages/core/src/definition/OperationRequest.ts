@@ -1,7 +1,7 @@
 /**
  * What the method of an endpoint takes, in the types: `params`, `query`, `payload`, `headers`, as far as the endpoint declares them. @internal
  */
-import type { HttpApiEndpoint } from "../vocabulary/Platform.ts"
+import type { HttpApiEndpoint } from "../vocabulary/PlatformApi.ts"
 
 type Part<Name extends string, S> = [S] extends [never]
   ? {}

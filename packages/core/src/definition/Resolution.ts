@@ -4,7 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import type { HttpApiClient, HttpApiEndpoint } from "../vocabulary/Platform.ts"
+import type { HttpApiClient, HttpApiEndpoint } from "../vocabulary/PlatformApi.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
 import type { Safety } from "../vocabulary/Safety.ts"
