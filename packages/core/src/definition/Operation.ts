@@ -204,13 +204,13 @@ export const ofApi = (
     }
     if (resolution !== undefined && "rule" in resolution)
       return Result.fail(new CallPolicyError({ owner: name, field: "resolution", rule: resolution.rule }))
-    const found = resolution === undefined ? undefined : { resolution }
+    const plan = resolution === undefined ? undefined : { resolution }
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
     const resolved = PolicyRules.resolve(name, written)
     if (Result.isFailure(resolved)) return Result.fail(resolved.failure)
-    operations.set(path, { name, path, ...fixed, ...found, policy: resolved.success, written })
+    operations.set(path, { name, path, ...fixed, ...plan, policy: resolved.success, written })
   }
   return Result.succeed(operations)
 }
