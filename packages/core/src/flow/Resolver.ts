@@ -98,8 +98,8 @@ const abandoned = Effect.fnUntraced(function* (store: Store, scope: string, of: 
 const doubts = Effect.fnUntraced(function* (store: Store, limit: number) {
   const found: Array<Doubt> = []
   for (const [scope, of] of yield* byScope) {
-    if (of.way === "Ask") continue
     yield* abandoned(store, scope, of, limit)
+    if (of.way === "Ask") continue
     const rows = yield* store.list({ scope, states: ["Unknown"], limit: most })
     found.push(...rows.map((row) => ({ of, row })))
   }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Call, Idempotency, IdempotencyStore, Resolver } from "@breakwater/core"
+import { Call, Doubts, Idempotency, IdempotencyStore, Resolver } from "@breakwater/core"
 import { scopeOf } from "@breakwater/core/IdempotencyRecord"
 import * as Telemetry from "@breakwater/core/Telemetry"
 import { Clock, Deferred, Effect, Exit, Fiber, Layer, Metric, Scope, identity } from "effect"
@@ -421,6 +421,26 @@ describe("Resolver.sweep", () => {
           ])
           yield* TestClock.adjust(10 * minute)
           assert.deepStrictEqual(yield* Resolver.sweep(), { ...nothing, undone: 1 })
+        })
+      )
+    )
+  )
+
+  it.effect("shows an operator what a dead process may have sent, where nobody else can find out", () =>
+    inScenario(
+      withStore(
+        Effect.gen(function* () {
+          const store = yield* IdempotencyStore.IdempotencyStore
+          yield* Post.connect(Fake.make([none]))
+          const scope = scopeOf({ operation: "post.letters.shout", connection: "default", environment: "sandbox" })
+          yield* store.claim({ scope, key, fingerprint: "f", leaseMillis: minute, windowMillis: 0, sendsNow: true })
+          yield* TestClock.adjust(minute)
+
+          assert.deepStrictEqual(yield* Resolver.sweep(), nothing)
+          assert.deepStrictEqual(
+            (yield* Doubts.list()).map(({ key, way }) => [key, way]),
+            [[key, "Ask"]]
+          )
         })
       )
     )
