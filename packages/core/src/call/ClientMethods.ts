@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type { Any } from "../definition/Provider.ts"
 import type * as Operation from "../definition/Operation.ts"
+import { isDirect } from "../transport/DirectClient.ts"
 import type { HttpClientResponse } from "../vocabulary/Platform.ts"
 import type { HttpApi } from "../vocabulary/PlatformApi.ts"
 import { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
@@ -91,13 +92,15 @@ export const make = <P extends Any>(
     const byPath = new Map<string, LooseMethod>()
     const resolvables: Array<Resolvable> = []
     const methodOf = (path: string): LooseMethod => byPath.get(path) ?? missing
-    for (const { decode, endpoint, group, path, topLevel } of ResponseDecoding.ofApi(api)) {
+    const compile = isDirect(client) ? client.compile : undefined
+    for (const { decode, endpoint, group, path, schemas, topLevel } of ResponseDecoding.ofApi(api)) {
       const operation = operations.get(path)
       if (operation === undefined) continue
       const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode))
       const httpClient = clientFor(connection, operation, kind, client, baseUrl)
       const generate = HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
-      const generated = onFirstUse(Effect.provideContext(generate, services))
+      const compiled = compile === undefined ? generate : Effect.andThen(compile(schemas), generate)
+      const generated = onFirstUse(Effect.provideContext(compiled, services))
       let method = ResponseDecoding.method(connection, operation, generated)
       if (operation.resolution !== undefined) {
         const resolved = resolving({ connection, operation, plan: operation.resolution, api, method, methodOf })
