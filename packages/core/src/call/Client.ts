@@ -22,6 +22,7 @@ import type { CallPolicy } from "../definition/CallPolicy.ts"
 import { CallPolicyError } from "../definition/CallPolicy.ts"
 import * as CallPolicies from "../definition/CallPolicy.ts"
 import * as Operation from "../definition/Operation.ts"
+import type { RequestOf } from "../definition/OperationRequest.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
 import type { Configured } from "../definition/PolicyVariables.ts"
 import * as PolicyVariables from "../definition/PolicyVariables.ts"
@@ -57,17 +58,8 @@ export type ErrorsOf<S extends Safety.Safety> =
 /** The key that an operation of this safety requires. @category type-level @since 0.1.0 */
 export type KeyOf<S extends Safety.Safety, Name extends string> = S extends "keyed" ? IdempotencyKey<Name> : never
 
-type Part<Name extends string, S> = [S] extends [never]
-  ? {}
-  : S extends { readonly Type: infer T }
-    ? { readonly [K in Name]: T }
-    : {}
-
 /** What a method takes: `params`, `query`, `payload`, `headers`, as far as the endpoint declares them. @category type-level @since 0.1.0 */
-export type Request<E extends HttpApiEndpoint.ConstraintRequest> = Part<"params", E["~Params"]> &
-  Part<"query", E["~Query"]> &
-  Part<"payload", E["~Payload"]> &
-  Part<"headers", E["~Headers"]>
+export type Request<E extends HttpApiEndpoint.ConstraintRequest> = RequestOf<E>
 
 type Flat<T> = { readonly [K in keyof T]: T[K] }
 
@@ -390,16 +382,18 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
     for (const [path, operation] of operations) Operation.repolicy(operation, next.operations.get(path) ?? operation)
   })
   connection.answers = yield* answersOf(connection, operations)
+  const made = yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
   yield* Connections.register({
     health: (now) => connection.health(now),
     circuits: () => connection.circuits(),
     policy,
-    answers: connection.answers
+    answers: connection.answers,
+    resolvables: made.resolvables
   })
   const { dryRun } = policy.configured
   const rehearsed = dryRun.length === 0 ? "" : `, dry run: ${PolicyVariables.dryRunText(dryRun)} not sent`
   yield* Effect.logInfo(startLine(provider, options, environment, { baseUrl, records }) + rehearsed)
-  return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
+  return made.client
 })
 
 /**

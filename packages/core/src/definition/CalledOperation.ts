@@ -5,6 +5,7 @@
 import type * as Safety from "../vocabulary/Safety.ts"
 import type { AnswerRules } from "./AnswerRules.ts"
 import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
+import type * as Resolution from "./Resolution.ts"
 
 /** @category models @since 0.1.0 */
 export interface Operation {
@@ -32,6 +33,8 @@ export interface Operation {
   readonly declared: Declared | undefined
   /** Which answers are kept, and which it makes void; `undefined` for neither. */
   readonly answers: AnswerRules | undefined
+  /** How it is found out what became of it; `undefined` where nothing is declared. */
+  readonly resolution?: Resolution.Plan | undefined
 }
 
 /** What a dry run of an operation gives. @category models @since 0.1.0 */

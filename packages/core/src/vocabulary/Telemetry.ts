@@ -119,6 +119,12 @@ export const reloaded = ["changed", "unchanged", "rejected"] as const
 /** @category models @since 0.1.0 */
 export type PolicyReload = (typeof reloaded)[number]
 
+/** What looking into a write in doubt came to: it was made, it was not, nobody knows yet, nobody could be asked, or somebody else had settled it. @category constants @since 0.1.0 */
+export const resolved = ["done", "undone", "stays", "unanswered", "moved on"] as const
+
+/** @category models @since 0.1.0 */
+export type Resolved = (typeof resolved)[number]
+
 /** How a body that is read as it comes came to its end: whole, left by its reader, or broken. @category constants @since 0.1.0 */
 export const streamed = ["complete", "left", "broken"] as const
 
@@ -285,6 +291,9 @@ export const batchItems = counter("breakwater.batch.items", "{item}", "Items of 
 
 /** Answers that something else gave in the provider's place, by its name and the reason. @category metrics @since 0.1.0 */
 export const fallbacks = counter("breakwater.fallback.count", "{answer}", "Answers given in a provider's place")
+
+/** Writes in doubt that were looked into, by what came of it. @category metrics @since 0.1.0 */
+export const resolutions = counter("breakwater.resolution.count", "{write}", "Writes in doubt that were looked into")
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
 export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")

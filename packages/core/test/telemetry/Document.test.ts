@@ -99,7 +99,8 @@ describe("docs/telemetry.md", () => {
       ...Telemetry.answered,
       ...Telemetry.reloaded,
       ...Telemetry.streamed,
-      ...Telemetry.claimed
+      ...Telemetry.claimed,
+      ...Telemetry.resolved
     ])
     agree("waits", valuesOf("breakwater.wait.for"), Telemetry.waitsFor)
     for (const denial of Telemetry.denials) assert.include(valuesOf("breakwater.reason"), denial)
