@@ -28,8 +28,8 @@ export class Desk {
   readonly empty = Latch.makeUnsafe()
   /** There may be something to claim. */
   readonly wake = Latch.makeUnsafe()
-  /** Whether the store did not answer when it was asked last. */
-  isStoreDown = false
+  /** What the store was asked for last in vain. */
+  readonly refused = new Set<string>()
   private readonly lowWater: number
 
   constructor(lowWater: number) {
@@ -58,8 +58,10 @@ export class Desk {
   }
 
   /** It is no longer ours. */
-  drop({ command: { orderingKey, sequence } }: Held): void {
-    this.held.delete(sequence)
+  drop(held: Held): void {
+    const { orderingKey, sequence } = held.command
+    // When its lease had ended, it may have been claimed again here.
+    if (this.held.get(sequence) === held) this.held.delete(sequence)
     if (this.held.size <= this.lowWater) this.room.openUnsafe()
     if (this.held.size === 0) this.empty.openUnsafe()
     // What stood behind it may be claimed now.

@@ -117,17 +117,19 @@ class Worker<R> {
     const { desk, work } = this
     return Effect.gen(function* () {
       let pause = firstPatience
+      let failed: string | undefined
       for (;;) {
         const result = yield* Effect.result(request)
         if (result._tag === "Failure" && result.failure instanceof StoreError) {
-          if (!desk.isStoreDown) yield* work.log.storeDown(result.failure)
-          desk.isStoreDown = true
+          failed = result.failure.operation
+          if (desk.refused.size === 0) yield* work.log.storeDown(result.failure)
+          desk.refused.add(failed)
           yield* Effect.sleep(pause)
           pause = Math.min(pause * 2, longestPatience)
           continue
         }
-        if (desk.isStoreDown) yield* work.log.storeUp
-        desk.isStoreDown = false
+        const isLast = failed !== undefined && desk.refused.delete(failed) && desk.refused.size === 0
+        if (isLast) yield* work.log.storeUp
         if (result._tag === "Success") return result.success
         return yield* Effect.fail(result.failure as Exclude<E, StoreError>)
       }

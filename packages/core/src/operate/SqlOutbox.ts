@@ -81,7 +81,7 @@ const adding = (database: SqlDatabase) => {
   const insert = (rows: ReadonlyArray<Row>, now: Now) => {
     const values = rows.map(
       ({ delayMillis, key, maybeSent, orderingKey, payload, queue }) => sql`(${queue}, ${key}, ${orderingKey ?? null},
-        ${delayMillis === undefined ? "Ready" : "Scheduled"}, 0, 0, ${now} + CAST(${delayMillis ?? 0} AS double precision), ${now}, ${maybeSent === true ? now : sql`CAST(NULL AS double precision)`}, NULL,
+        ${delayMillis === undefined ? "Ready" : "Scheduled"}, 0, 0, ${now} + CAST(${delayMillis ?? 0} AS double precision), ${now}, ${maybeSent === true ? sql`${now} - 1` : sql`CAST(NULL AS double precision)`}, NULL,
         ${payload.version}, ${payload.json})`
     )
     return sql`INSERT INTO ${outbox}

@@ -60,7 +60,8 @@ class Commands {
       const sequence = ++this.last
       const dueAt = now + (row.delayMillis ?? 0)
       const state = row.delayMillis === undefined ? "Ready" : "Scheduled"
-      const sentAt = row.maybeSent === true ? now : undefined
+      // Before any claim of it, however soon that comes.
+      const sentAt = row.maybeSent === true ? now - 1 : undefined
       const untried = { fence: 0, attempts: 0, isUnknown: false, note: null }
       const kept: Kept = { ...row, ...untried, sequence, addedAt: now, state, dueAt, sentAt }
       this.byName.set(name, kept)

@@ -97,7 +97,8 @@ describe("docs/telemetry.md", () => {
       ...Telemetry.refreshed,
       ...Telemetry.hedged,
       ...Telemetry.reloaded,
-      ...Telemetry.streamed
+      ...Telemetry.streamed,
+      ...Telemetry.commanded
     ])
     agree("waits", valuesOf("breakwater.wait.for"), Telemetry.waitsFor)
     for (const denial of Telemetry.denials) assert.include(valuesOf("breakwater.reason"), denial)
