@@ -227,6 +227,11 @@ class Worker<R> {
     return Effect.gen(function* () {
       for (;;) {
         yield* desk.finished.await
+        // Handlers that end at the same time are completed together: each statement is a commit.
+        for (let before = 0; before < desk.done.length && before < maxCompleted; ) {
+          before = desk.done.length
+          yield* Effect.yieldNow
+        }
         const batch = desk.done.splice(0, maxCompleted)
         if (desk.done.length === 0) desk.finished.closeUnsafe()
         const lost = new Set((yield* patiently(batch)).map(({ sequence }) => sequence))
