@@ -228,7 +228,7 @@ class Worker<R> {
       for (;;) {
         yield* desk.finished.await
         // Handlers that end at the same time are completed together: each statement is a commit.
-        for (let before = 0; before < desk.done.length && before < maxCompleted; ) {
+        for (let before = 0; before < desk.done.length && before < maxCompleted;) {
           before = desk.done.length
           yield* Effect.yieldNow
         }
