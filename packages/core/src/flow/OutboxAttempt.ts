@@ -46,15 +46,15 @@ const traced = <A, E, R>(
   queue: string,
   { attempts }: Command
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiber(({ cache }) =>
+  Effect.withFiber<A, E, R>(({ cache }) =>
     cache.tracerEnabled && (cache.tracer !== undefined || cache.span !== undefined)
-      ? Effect.withSpan(effect, `outbox ${queue}`, {
+      ? (Effect.withSpan(effect, `outbox ${queue}`, {
           kind: "consumer",
           root: true,
           attributes: { [attribute.queue]: queue, [attribute.attempt]: attempts }
-        })
+        }) as Effect.Effect<A, E, R>)
       : effect
-  ) as Effect.Effect<A, E, R>
+  )
 
 /** Tries a command. @category constructors @since 0.1.0 */
 export const make =

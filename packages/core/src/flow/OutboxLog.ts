@@ -1,5 +1,6 @@
 /** What a worker of an outbox says of itself: counts, ages and lines. Names and keys of commands are in none of them. @internal */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Metric from "effect/Metric"
 import type { Command, State } from "../store/OutboxStore.ts"
@@ -30,7 +31,9 @@ export interface OutboxLog {
   readonly left: (count: number) => Effect.Effect<void>
 }
 
-const inWords = (millis: number): string => (millis < 10_000 ? `${millis} ms` : `${Math.round(millis / 1000)} s`)
+/** `350ms`, `5m 12s`. */
+const inWords = (millis: number): string =>
+  Duration.format(Duration.millis(millis < 10_000 ? millis : Math.round(millis / 1000) * 1000))
 
 /** @category constructors @since 0.1.0 */
 export const make = (queue: string): OutboxLog => {

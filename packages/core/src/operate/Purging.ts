@@ -17,8 +17,8 @@ export interface PurgeOptions {
   readonly limit?: number | undefined
 }
 
-/** The values used when an option is left out. @category constants @since 0.1.0 */
-export const purgeDefaults = { every: "1 hour", limit: 1000 } as const satisfies PurgeOptions
+/** The values used when an option is left out. */
+const purgeDefaults = { every: "1 hour", limit: 1000 } as const satisfies PurgeOptions
 
 /** Statements for one store at one time. What is left over waits for the next time. */
 const maxRounds = 1000

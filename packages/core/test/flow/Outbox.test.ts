@@ -88,7 +88,7 @@ describe("Outbox.add", () => {
         const errors = yield* Effect.forEach(bad, (each) =>
           Effect.flip(queue.addAll([{ payload: { to: "fine" }, key: "fine" }, each]))
         )
-        return { messages: errors.map(({ message }) => message), counts: yield* counts(queue as never) }
+        return { messages: errors.map(({ message }) => message), counts: yield* counts(queue) }
       }).pipe(Effect.provide(memory))
     )
 
@@ -358,7 +358,7 @@ describe("An outbox's worker", () => {
 
   it("does not send again under a key that the provider may have forgotten", () => {
     const lost = recording(() => Effect.fail(retryable({ after: "20 hours" })))
-    const refused = recording(() => Effect.fail(retryable({ after: "20 hours", sent: "no" })))
+    const refused = recording(() => Effect.fail(retryable({ after: "30 hours", sent: "no" })))
     const limited = recording(() => Effect.fail(retryable({ after: "2 hours", until: 60_000 })))
     const ends = [lost, refused, limited].map((queue) => oneMail(queue, "2 days"))
 
@@ -366,7 +366,7 @@ describe("An outbox's worker", () => {
       ends.map(({ attempts, isUnknown, state }) => [state, attempts, isUnknown]),
       [
         ["Dead", 2, true],
-        ["Scheduled", 3, false],
+        ["Scheduled", 2, false],
         ["Dead", 1, true]
       ]
     )
@@ -483,6 +483,35 @@ describe("An outbox's worker", () => {
     assert.deepStrictEqual([left, queue.seen.length], [{ Done: 1 }, 1])
   })
 
+  it("keeps what waits for its turn longer than its lease, and begins nothing whose lease has ended or is lost", () => {
+    const timeout = storeError({ store: "outbox", operation: "renew" }, "timeout")
+    const stores: ReadonlyArray<(store: OutboxStore["Service"]) => OutboxStore["Service"]> = [
+      (store) => store,
+      (store) => ({ ...store, renew: () => Effect.fail(timeout) }),
+      (store) => ({ ...store, renew: (claims) => Effect.succeed(claims) })
+    ]
+    const begun = stores.map((change) => {
+      const queue = recording(() => Effect.sleep("20 seconds"))
+      inTime(
+        Effect.gen(function* () {
+          const store = OutboxMemory.make()
+          const two = ["1", "2", "3"].map((to) => ({ payload: { to }, key: to }))
+          yield* Effect.provideService(queue.mails.addAll(two), OutboxStore, store)
+          const run = queue.mails.run({ concurrency: 1, batch: 64, lease: "30 seconds", pollEvery: "1 hour" })
+          yield* Effect.timeoutOption(Effect.provideService(run, OutboxStore, change(store)), "50 seconds")
+        })
+      )
+      return queue.seen.map(({ occasion, to }) => `${to}, attempt ${occasion.attempt}`)
+    })
+
+    assert.deepStrictEqual(begun, [
+      ["1, attempt 1", "2, attempt 1", "3, attempt 1"],
+      // Claimed again, by the worker itself, when their leases had ended.
+      ["1, attempt 1", "2, attempt 1", "3, attempt 2"],
+      ["1, attempt 1", "2, attempt 2"]
+    ])
+  })
+
   it("lets what is at work end when it is to end, claims nothing new, and leaves what takes longer than the grace", () => {
     const queue = recording(({ to }) => Effect.sleep(to === "long" ? "1 hour" : "5 seconds"))
     const found = inTime(
@@ -498,11 +527,11 @@ describe("An outbox's worker", () => {
         yield* Effect.sleep("1 minute")
         const store = yield* OutboxStore
         const due = yield* store.claim({ queue: "mail", limit: 10, leaseMillis: 1000 })
-        return { took: Math.round(Duration.toSeconds(took)), then, due: due.map(({ key }) => key) }
+        return { took: Math.round(Duration.toSeconds(took)), after: then, due: due.map(({ key }) => key) }
       }).pipe(Effect.provide(memory))
     )
 
-    assert.deepStrictEqual(found, { took: 10, then: { Done: 1, Claimed: 1, Ready: 1 }, due: ["long", "late"] })
+    assert.deepStrictEqual(found, { took: 10, after: { Done: 1, Claimed: 1, Ready: 1 }, due: ["long", "late"] })
   })
 
   it("waits while the store is down, says so once, and goes on without doing anything twice", () => {
@@ -587,7 +616,7 @@ describe("An outbox's operator", () => {
           dead: dead.map(({ value }) => value?.to),
           dry,
           byNote,
-          then,
+          after: then,
           limited,
           unknowns,
           end: yield* counts(mails)
@@ -599,7 +628,7 @@ describe("An outbox's operator", () => {
       dead: ["declined", "no such card", "unknown"],
       dry: { redriven: 2, unknown: 1 },
       byNote: { redriven: 1, unknown: 0 },
-      then: { Done: 2, Dead: 2 },
+      after: { Done: 2, Dead: 2 },
       limited: { redriven: 1, unknown: 0 },
       unknowns: { redriven: 1, unknown: 0 },
       end: { Done: 4 }
@@ -657,12 +686,12 @@ describe("Outbox.orEnqueue", () => {
           call.pipe(
             Outbox.orEnqueue(mails, { to: `${index}` }, { key: `${index}` }),
             Effect.map((end) => (end._tag === "Done" ? `done: ${end.value}` : `accepted: ${end.key}`)),
-            Effect.catchCause((cause) => Effect.succeed(String((Cause.squash(cause) as { _tag: string })._tag)))
+            Effect.catchCause((cause) => Effect.succeed((Cause.squash(cause) as { _tag: string })._tag))
           )
         )
         const kept = (yield* all).map(({ addedAt, dueAt, key, sentAt }) => [key, dueAt - addedAt, sentAt !== undefined])
         yield* Effect.timeoutOption(mails.run(), "3 minutes")
-        return { ends, kept, then: yield* mails.status("1") }
+        return { ends, kept, later: yield* mails.status("1") }
       }).pipe(Effect.provide(memory))
     )
 
@@ -679,7 +708,7 @@ describe("Outbox.orEnqueue", () => {
       ["2", 0, true]
     ])
     assert.deepStrictEqual(
-      [found.then?.state, seen.map(({ occasion }) => [occasion.key, occasion.maybeSent])],
+      [found.later?.state, seen.map(({ occasion }) => [occasion.key, occasion.maybeSent])],
       [
         "done",
         [
