@@ -67,7 +67,7 @@ export const make =
       const note = Verdicts.unknownNote(told)
       const dead: Settled = { _tag: "Dead", note, sent: "unknown" }
       if (onUnknown === undefined) return dead
-      const exit = yield* Effect.exit(Effect.suspend(() => onUnknown(value, occasion)))
+      const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => onUnknown(value, occasion))))
       const verdict = Exit.isSuccess(exit)
         ? yield* Verdicts.ofFinding(attempt, rules, note, exit.value)
         : yield* Verdicts.askAgain(attempt, rules, Verdicts.unknownNote(told, Verdicts.errorOf(exit.cause)), 0)
@@ -85,9 +85,11 @@ export const make =
       const value = decoded.success
       const before = Verdicts.beforeAttempt(attempt, rules)
       if (before !== undefined) return yield* settled(value, before)
-      const exit = yield* Effect.exit(Effect.suspend(() => handle(value, occasion)))
+      const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => handle(value, occasion))))
       if (Exit.isSuccess(exit)) return { _tag: "Done" } satisfies Settled
       return yield* settled(value, yield* Verdicts.ofCause(attempt, rules, exit.cause))
     })
-    return traced(Effect.scoped(trying), queue, command)
+    // Nothing that is wrong with one command may end the worker of all: such as a `classify` that throws.
+    const sound = Effect.catchCause(trying, (cause) => Effect.succeed(Verdicts.ofDefect(command, cause)))
+    return traced(sound, queue, command)
   }

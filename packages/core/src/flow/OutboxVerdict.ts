@@ -123,6 +123,14 @@ export const ofCause = (attempt: Attempt, rules: Rules, cause: Cause.Cause<unkno
   return ofDisposition(attempt, rules, error, rules.classify(error) ?? unclassified(error))
 }
 
+/** Something beside the handler is wrong: again after a while, until it was claimed too often. @category accessors @since 0.1.0 */
+export const ofDefect = ({ isUnknown }: Command, cause: Cause.Cause<unknown>): Settled => ({
+  _tag: "Again",
+  afterMillis: 60_000,
+  note: `defect: ${noteOf(errorOf(cause))}`,
+  sent: isUnknown ? "unknown" : "maybe"
+})
+
 /** Why a command is not tried, or `undefined`. @category guards @since 0.1.0 */
 export const beforeAttempt = (
   { command, maybeSent, now }: Attempt,

@@ -63,7 +63,11 @@ const commandsOf = (
 ): Effect.Effect<ReadonlyArray<Command>, StoreError> =>
   Effect.forEach(rows, (row) => {
     const command = commandOf(operation, row)
-    return command instanceof StoreError ? Effect.fail(command) : Effect.succeed(command)
+    if (!(command instanceof StoreError)) return Effect.succeed(command)
+    // Whoever looks has to see what is broken, and what stands beside it.
+    const asItIs =
+      command.problem === "corrupt" ? commandOf(operation, { ...row, payload: JSON.stringify(row.payload) }) : command
+    return asItIs instanceof StoreError ? Effect.fail(asItIs) : Effect.succeed(asItIs)
   })
 
 /** Rows in one statement: what both dialects have parameters for. */

@@ -126,6 +126,7 @@ export class OutboxStore extends Context.Service<
     readonly bury: (claim: CommandClaim, options?: Ending) => Effect.Effect<void, StoreError | StaleClaim>
     /** The command of a queue that has this key; `undefined` if there is none, or if it was done and is forgotten. */
     readonly get: (queue: string, key: string) => Effect.Effect<Command | undefined, StoreError>
+    /** Those in some states. Of a payload that is not JSON, the text as it is. */
     readonly list: (query: CommandQuery) => Effect.Effect<ReadonlyArray<Command>, StoreError>
     /** How many commands of a queue are in each state. */
     readonly counts: (queue: string) => Effect.Effect<Readonly<Record<State, number>>, StoreError>
