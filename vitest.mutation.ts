@@ -8,6 +8,9 @@ export default defineConfig({
   test: {
     root: "packages/core",
     testTimeout: 60_000,
-    include: modules.flatMap((module) => [`test/${module}.test.ts`, `test/${module}.model.test.ts`])
+    include: [
+      "test/regression/172-*.test.ts",
+      ...modules.flatMap((module) => [`test/${module}.test.ts`, `test/${module}.model.test.ts`])
+    ]
   }
 })

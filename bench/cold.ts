@@ -21,7 +21,11 @@ const programs: ReadonlyArray<readonly [name: string, imports: ReadonlyArray<str
     "core/Call and node/Undici, with undici",
     [join(dist, "call/Call.js"), join(dist, "transport/Undici.node.js"), "undici"]
   ],
-  ["effect", ["effect"]]
+  ["core/Call alone", [join(dist, "call/Call.js")]],
+  ["core/ProviderError alone", [join(dist, "vocabulary/ProviderError.js")]],
+  ["effect", ["effect"]],
+  ["effect/http/HttpClient", ["effect/http/HttpClient"]],
+  ["effect/http-api/HttpApiClient", ["effect/http-api/HttpApiClient"]]
 ]
 
 interface Took {

@@ -1,6 +1,6 @@
 /**
  * Holds the source to its shape: imports go down, policies do not know one another, one file of ours stands before each unstable
- * module of Effect, files and functions stay short, every file is reachable, every provider has its four parts.
+ * module of Effect, entries load no more than they need, files and functions stay short, every file is reachable, every provider has its four parts.
  */
 import { existsSync } from "node:fs"
 import { isBuiltin } from "node:module"
@@ -110,6 +110,44 @@ const oneFilePerUnstableModule: Rule = (sources) => {
   })
 }
 
+const unwantedInCalls =
+  /^effect\/(http-api|http\/(ProblemDetails|HttpServer\w*|HttpRouter)|sql|persistence|workflow|cluster|observability)(\/|$)/u
+
+/**
+ * What an entry must not load, however far down: a protected call needs nothing of what declares an API, which takes a fifth of the time that its import takes, nor of `Config`, which it does not ask; and no store's
+ * driver belongs to those who keep their state in memory.
+ */
+const light: ReadonlyArray<readonly [entry: string, unwanted: RegExp]> = [
+  [`${core}call/Call.ts`, unwantedInCalls],
+  [`${core}call/Call.ts`, /^effect\/Config/u],
+  [`${core}transport/Undici.node.ts`, unwantedInCalls],
+  [barrel, /^effect\/(sql|persistence|workflow|cluster|observability)(\/|$)/u]
+]
+
+const entriesAreLight: Rule = (sources) => {
+  const imported = new Map(sources.map(({ imports, path }) => [path, imports.filter(({ isType }) => !isType)]))
+  return light.flatMap(([entry, unwanted]) => {
+    if (!imported.has(entry)) return [problem("light", entry, "is named by the rule, and does not exist")]
+    return [...reached(entry, imported)].flatMap(([path, from]) =>
+      (imported.get(path) ?? [])
+        .filter(({ specifier }) => unwanted.test(specifier))
+        .map(({ line, specifier }) =>
+          problem("light", path, `${specifier} must not be loaded by ${entry}, which comes here by ${from}`, line)
+        )
+    )
+  })
+}
+
+/** The files that an entry loads, each with the file that led to it. */
+const reached = (entry: string, imported: ReadonlyMap<string, ReadonlyArray<Import>>): ReadonlyMap<string, string> => {
+  const from = new Map([[entry, entry]])
+  // A map is walked in the order in which it grows.
+  for (const path of from.keys()) {
+    for (const { file } of imported.get(path) ?? []) if (file !== undefined && !from.has(file)) from.set(file, path)
+  }
+  return from
+}
+
 const filesAreShort: Rule = (sources) =>
   sources
     .filter(({ codeLines }) => codeLines > limits.fileLines)
@@ -185,6 +223,7 @@ const rules: ReadonlyArray<Rule> = [
   packagesGoDown,
   importsAreDeclared,
   oneFilePerUnstableModule,
+  entriesAreLight,
   filesAreShort,
   functionsAreShort,
   mediansAreSmall,

@@ -12,6 +12,8 @@ export interface Import extends Located {
   readonly specifier: string
   /** The file meant, relative to the repository, when the specifier is relative. */
   readonly file: string | undefined
+  /** Whether nothing of it is left when the program runs. */
+  readonly isType: boolean
 }
 
 export interface Source {
@@ -41,11 +43,15 @@ export const read = (path: string): Source => {
   }
 }
 
-const importOf = (path: string, text: string, { source, start }: Node): ReadonlyArray<Import> => {
+const importOf = (
+  path: string,
+  text: string,
+  { exportKind, importKind, source, start }: Node
+): ReadonlyArray<Import> => {
   const specifier = source?.value
   if (typeof specifier !== "string") return []
   const file = specifier.startsWith(".") ? posix.join(posix.dirname(path), specifier) : undefined
-  return [{ specifier, file, line: lineAt(text, start) }]
+  return [{ specifier, file, line: lineAt(text, start), isType: importKind === "type" || exportKind === "type" }]
 }
 
 const countCode = (text: string, comments: ReadonlyArray<{ readonly start: number; readonly end: number }>): number => {
@@ -61,6 +67,8 @@ interface Node {
   readonly start: number
   readonly end: number
   readonly source?: { readonly value?: unknown } | null
+  readonly importKind?: string
+  readonly exportKind?: string
 }
 
 const isNode = (value: unknown): value is Node => typeof value === "object" && value !== null && "type" in value

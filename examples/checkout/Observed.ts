@@ -1,5 +1,5 @@
 /** How the sale is watched: `/metrics` and `/health` on a port of their own (`--admin-port`), spans, metrics and log lines to a collector (`--otlp`). */
-import { Health, Telemetry } from "@breakwater/core"
+import { Gauges, Health, Telemetry } from "@breakwater/core"
 import * as Undici from "@breakwater/core/node/Undici"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer } from "effect"
@@ -15,7 +15,11 @@ const health = HttpRouter.add(
   Effect.map(Health.snapshot, (report) => HttpServerResponse.jsonUnsafe(report))
 )
 
-const routes = Layer.merge(PrometheusMetrics.layerHttp({ metricNameMapper: Telemetry.prometheusName }), health)
+const routes = Layer.mergeAll(
+  Gauges.layer({ every: "1 second" }),
+  PrometheusMetrics.layerHttp({ metricNameMapper: Telemetry.prometheusName }),
+  health
+)
 
 const say = (line: string) => Effect.sync(() => void process.stderr.write(`${line}\n`))
 

@@ -707,6 +707,18 @@ describe("RateBudget.spend", () => {
     assert.isUndefined(usageOf(budget, start))
   })
 
+  it("tells once for all keys of a limit that is counted for each, and for the calls without one", () => {
+    const budget = budgetOf([policy(ten, { name: "channel", perPartition: true })])
+    const ring = (partition?: string) =>
+      Array.from({ length: 8 }, () => usageOf(budget, start, partition === undefined ? {} : { partition })).at(-1)
+
+    assert.deepStrictEqual(["c1", "c2", undefined].map(ring), [
+      { limitName: "channel", partition: "c1", limit: 10, used: 8, windowMillis: 300_000 },
+      undefined,
+      undefined
+    ])
+  })
+
   it("has the share that it is told to have", () => {
     const budget = limited(ten, { alarmAt: 0.3 })
 

@@ -1,5 +1,5 @@
 /** What the types know of an operation's safety, checked by `tsc` alone: by method, by marker, on endpoint and group, after `prefix`. */
-import type { HttpApi } from "@breakwater/core/Platform"
+import type { HttpApi } from "@breakwater/core/PlatformApi"
 import * as Safety from "@breakwater/core/Safety"
 import { Schema } from "effect"
 import { HttpApi as Api, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"

@@ -2,7 +2,8 @@
  * Real HTTP, recorded once and played back for ever: an `HttpClient` that writes what it sees to one file of JSON, without secrets, and one that answers from it. @since 0.1.0
  */
 import { HttpClient, HttpClientError } from "@breakwater/core/Platform"
-import type { HttpApi, HttpClientRequest, HttpClientResponse } from "@breakwater/core/Platform"
+import type { HttpClientRequest, HttpClientResponse } from "@breakwater/core/Platform"
+import type { HttpApi } from "@breakwater/core/PlatformApi"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"

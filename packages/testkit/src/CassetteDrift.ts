@@ -3,7 +3,7 @@
  */
 // Schemas of a declaration may require anything, which answers of a cassette cannot give them.
 // @effect-diagnostics anyUnknownInErrorContext:off
-import { HttpApi, HttpApiSchema } from "@breakwater/core/Platform"
+import { HttpApi, HttpApiSchema } from "@breakwater/core/PlatformApi"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

@@ -3,7 +3,7 @@
  * that changes one place of an answer's JSON. @since 0.1.0
  */
 import type * as Provider from "@breakwater/core/Provider"
-import { HttpApi } from "@breakwater/core/Platform"
+import { HttpApi } from "@breakwater/core/PlatformApi"
 import * as Predicate from "effect/Predicate"
 import * as SchemaAST from "effect/SchemaAST"
 import type { Exchange } from "./Exchange.ts"

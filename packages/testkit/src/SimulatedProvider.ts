@@ -5,8 +5,9 @@
 // A body that an endpoint streams fails with whatever it fails with: a bug of the simulation.
 // @effect-diagnostics anyUnknownInErrorContext:off
 import type * as Provider from "@breakwater/core/Provider"
-import { HttpApi, HttpBody, HttpClientRequest } from "@breakwater/core/Platform"
-import type { HttpApiGroup } from "@breakwater/core/Platform"
+import { HttpBody, HttpClientRequest } from "@breakwater/core/Platform"
+import { HttpApi } from "@breakwater/core/PlatformApi"
+import type { HttpApiGroup } from "@breakwater/core/PlatformApi"
 import * as Safety from "@breakwater/core/Safety"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

@@ -64,6 +64,10 @@ const refusedByCircuit = (call: RunningCall, fiber: AnyFiber, now: number): Atte
   return open > 0 && !ShadowMode.isShadow(call, "breaker") ? circuitOpen(open) : undefined
 }
 
+/** The refusal that no wait would change, if there is one. @category admission @since 0.1.0 */
+export const refusedNow = (call: RunningCall, fiber: AnyFiber, now: number): AttemptFailure | undefined =>
+  now >= call.deadlineAt ? deadlineExceeded(call) : refusedByCircuit(call, fiber, now)
+
 /** Waits for the credential, without holding anything. */
 const awaitCredential = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const source = call.connection.options.credential
@@ -169,9 +173,8 @@ const passBulkhead = (call: RunningCall, fiber: AnyFiber): void => {
 /** One round: `undefined` when everything is held, a failure when the call is refused, `"again"` when what was had is gone. */
 const round = Effect.fnUntraced(function* (call: RunningCall, fiber: AnyFiber) {
   const now = nowOf(fiber)
-  if (now >= call.deadlineAt) return deadlineExceeded(call)
-  const open = refusedByCircuit(call, fiber, now)
-  if (open !== undefined) return open
+  const refusedAtOnce = refusedNow(call, fiber, now)
+  if (refusedAtOnce !== undefined) return refusedAtOnce
   if (!credentialReady(call)) {
     const refused = yield* awaitCredential(call, fiber)
     if (refused !== undefined) return refused

@@ -39,6 +39,13 @@ const ofHttp = ({ declaredOrigin, origin }: Owner, operation: Operation): Labels
   }
 }
 
+/** What tells the series of one metric apart: the values, since their names are the same in all of them. Nothing is made for one label or none, which is what almost all have. */
+const keyOf = (labels: Labels): string => {
+  let key = ""
+  for (const name in labels) key = key === "" ? (labels[name] ?? "") : `${key} ${labels[name]}`
+  return key
+}
+
 /** @category models @since 0.1.0 */
 export class BoundMetrics {
   private readonly base: Labels
@@ -93,11 +100,15 @@ export class BoundMetrics {
 
   /** Anything else has happened. The values of labels must be few: each makes a series. */
   observe(metric: Series, context: Context.Context<never>, labels: Labels = {}, amount = 1): void {
-    const bound = this.others.get(metric) ?? new Map<string, Series>()
-    this.others.set(metric, bound)
-    const key = Object.entries(labels).join(" ")
-    const series = bound.get(key) ?? Telemetry.bind(metric, { ...this.base, ...labels })
-    bound.set(key, series)
+    const series = this.others.get(metric)?.get(keyOf(labels)) ?? this.bindOther(metric, labels)
     series.updateUnsafe(amount, context)
+  }
+
+  private bindOther(metric: Series, labels: Labels): Series {
+    const bound = this.others.get(metric) ?? new Map<string, Series>()
+    const made = Telemetry.bind(metric, { ...this.base, ...labels })
+    bound.set(keyOf(labels), made)
+    this.others.set(metric, bound)
+    return made
   }
 }

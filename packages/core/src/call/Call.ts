@@ -15,7 +15,7 @@ import type { CallPolicy } from "../definition/CallPolicy.ts"
 import { CallPolicyError } from "../definition/CallPolicy.ts"
 import * as Dialect from "../definition/Dialect.ts"
 import type { ErrorTable } from "../definition/ErrorTable.ts"
-import * as Operation from "../definition/Operation.ts"
+import * as Operation from "../definition/CalledOperation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
 import type { Rate } from "../definition/RatePlan.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
@@ -28,7 +28,8 @@ import type { HttpClientRequest, HttpClientResponse } from "../vocabulary/Platfo
 import { HttpClient, HttpClientError } from "../vocabulary/Platform.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import * as Redaction from "../vocabulary/Redaction.ts"
-import * as Safety from "../vocabulary/Safety.ts"
+import { ofMethod } from "../vocabulary/MethodSafety.ts"
+import type { Safety } from "../vocabulary/Safety.ts"
 import type { ErrorsOf, KeyOf } from "./Client.ts"
 import * as EffectAttempt from "./EffectAttempt.ts"
 import { Connection } from "./Connection.ts"
@@ -168,7 +169,7 @@ class Origins implements Connections.Observed {
     const found = this.operations.get(id)
     if (found !== undefined) return found
     const { idempotencyHeader: header, keyWindow, provider } = this.options
-    const safety = Safety.ofMethod(method)
+    const safety = ofMethod(method)
     const operation = Operation.undeclared({
       name: `${provider}.${method}`,
       method,
@@ -229,8 +230,8 @@ const makeClient = (inner: HttpClient.HttpClient, options: Options, origins: Ori
       running
     )
     const call = Effect.withFiber<HttpClientResponse.HttpClientResponse, ProviderError>((fiber) => {
-      const scope = fiber.getRef(StreamingScope)
-      return scope === undefined ? run : StreamedBody.within(scope, running, run)
+      const streamed = fiber.getRef(CurrentStreaming)
+      return streamed === undefined ? run : streamed(running, run)
     })
     const keyed =
       operation.safety === "keyed" && key !== undefined
@@ -269,8 +270,10 @@ export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient, Call
     Effect.flatMap(HttpClient.HttpClient, (inner) => client(inner, options))
   )
 
-/** Where the bodies of the calls inside end; `undefined` where they are read whole. */
-const StreamingScope = Context.Reference<Scope.Scope | undefined>("@breakwater/core/Call/StreamingScope", {
+type Streaming = <A, E>(call: RunningCall, running: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
+/** How the bodies of the calls inside are read as they come; `undefined` where they are read whole. `streaming` brings it along, so that a bundle that reads none does not hold it. */
+const CurrentStreaming = Context.Reference<Streaming | undefined>("@breakwater/core/Call/CurrentStreaming", {
   defaultValue: () => undefined
 })
 
@@ -279,7 +282,9 @@ const StreamingScope = Context.Reference<Scope.Scope | undefined>("@breakwater/c
  * the policy. An error of it is a `TransportError` with ours as its `cause`. An answer that is no success is read whole, as ever. @category combinators @since 0.1.0
  */
 export const streaming = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
-  Effect.flatMap(Effect.service(Scope.Scope), (scope) => Effect.provideService(self, StreamingScope, scope))
+  Effect.flatMap(Effect.service(Scope.Scope), (scope) =>
+    Effect.provideService(self, CurrentStreaming, (call, running) => StreamedBody.within(scope, call, running))
+  )
 
 /** Something that calls are made to, with the memory that they share. @category models @since 0.1.0 */
 export interface Connected {
@@ -309,7 +314,7 @@ export const connect = Effect.fnUntraced(function* (
 })
 
 /** @category models @since 0.1.0 */
-export interface ProtectOptions<S extends Safety.Safety, Name extends string, E> {
+export interface ProtectOptions<S extends Safety, Name extends string, E> {
   readonly provider: Connected
   readonly operation: Name
   /** `keyed` requires an idempotency key, which `Call.currentKey` gives to the effect. */
@@ -322,7 +327,7 @@ export interface ProtectOptions<S extends Safety.Safety, Name extends string, E>
  * Puts every protection around an effect: a vendor's SDK, a query, a socket. Each attempt runs it anew, in a fiber of its own, interrupted when it takes too long.
  * A failure that is not retried is handed on as it is. @category combinators @since 0.1.0
  */
-export const protect = <A, E, R, const S extends Safety.Safety, const Name extends string>(
+export const protect = <A, E, R, const S extends Safety, const Name extends string>(
   effect: Effect.Effect<A, E, R>,
   options: ProtectOptions<S, Name, E>
 ): Effect.Effect<A, E | ErrorsOf<S>, R | KeyOf<S, Name>> => {

@@ -10,10 +10,10 @@ import { InvalidRequest } from "../vocabulary/FatalReason.ts"
 import { UrlParams } from "../vocabulary/Platform.ts"
 import type { HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
-import * as Safety from "../vocabulary/Safety.ts"
+import { windowMargin } from "../vocabulary/MethodSafety.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
-const marginMillis = Duration.toMillis(Safety.windowMargin)
+const marginMillis = Duration.toMillis(windowMargin)
 
 /** Instant after which the key must not be sent; `undefined` without a key, or before it was sent. @category accessors @since 0.1.0 */
 export const keyUntil = (call: RunningCall): number | undefined =>

@@ -18,21 +18,24 @@ import * as Outgoing from "../transport/Outgoing.ts"
 import { InvalidRequest } from "../vocabulary/FatalReason.ts"
 import type { RunningCall } from "./RunningCall.ts"
 
-const CorrelationId = Context.Reference<string | undefined>("@breakwater/core/CallSettings/CorrelationId", {
-  defaultValue: () => undefined
-})
-const Override = Context.Reference<CallPolicy | undefined>("@breakwater/core/CallSettings/Override", {
-  defaultValue: () => undefined
-})
-const InRefreshLane = Context.Reference<boolean>("@breakwater/core/CallSettings/InRefreshLane", {
-  defaultValue: () => false
-})
-const Traffic = Context.Reference<TrafficClass>("@breakwater/core/CallSettings/Traffic", {
-  defaultValue: () => "interactive"
-})
-const Partition = Context.Reference<string | undefined>("@breakwater/core/CallSettings/Partition", {
-  defaultValue: () => undefined
-})
+interface Settings {
+  readonly correlationId?: string | undefined
+  readonly override?: CallPolicy | undefined
+  readonly traffic?: TrafficClass | undefined
+  readonly partition?: string | undefined
+  readonly inRefreshLane?: boolean | undefined
+}
+
+const unset: Settings = {}
+
+/** All settings in one, since each call looks for them and most have none. */
+const CurrentSettings = Context.Reference<Settings>("@breakwater/core/CallSettings", { defaultValue: () => unset })
+
+/** Sets what is given; what was set further out stays. */
+const withSettings = <A, E, R>(self: Effect.Effect<A, E, R>, settings: Settings): Effect.Effect<A, E, R> =>
+  Effect.updateContext(self, (context: Context.Context<R>) =>
+    Context.add(context, CurrentSettings, { ...Context.get(context, CurrentSettings), ...settings })
+  )
 
 /**
  * Sends this id as `X-Request-ID` with every attempt of the calls inside, and puts it in their log lines, spans and errors. 1 to 128 letters, digits, `.`, `_`,
@@ -42,7 +45,7 @@ const Partition = Context.Reference<string | undefined>("@breakwater/core/CallSe
 export const withCorrelationId: {
   (id: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, id: string): Effect.Effect<A, E, R>
-} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, id: string) => Effect.provideService(self, CorrelationId, id))
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, id: string) => withSettings(self, { correlationId: id }))
 
 /**
  * Overrides the policy of the calls inside: its times, attempts and delays. The sizes of what calls share (breaker, bulkhead, rate) stay the layer's. A policy that
@@ -51,9 +54,7 @@ export const withCorrelationId: {
 export const withPolicy: {
   (policy: CallPolicy): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, policy: CallPolicy): Effect.Effect<A, E, R>
-} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, policy: CallPolicy) =>
-  Effect.provideService(self, Override, policy)
-)
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, policy: CallPolicy) => withSettings(self, { override: policy }))
 
 /**
  * Says who waits for the calls inside: `"interactive"` (a person; the default), `"webhook"` (what a webhook has set off), `"import"` (nobody). Where the rate does not let all
@@ -63,9 +64,7 @@ export const withPolicy: {
 export const withClass: {
   (traffic: TrafficClass): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, traffic: TrafficClass): Effect.Effect<A, E, R>
-} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, traffic: TrafficClass) =>
-  Effect.provideService(self, Traffic, traffic)
-)
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, traffic: TrafficClass) => withSettings(self, { traffic }))
 
 /**
  * Names what the calls inside are about, for limits that the provider counts for each by itself (`RatePolicy.perPartition`): a channel, a customer, a phone number. 1 to 256
@@ -74,14 +73,14 @@ export const withClass: {
 export const withPartition: {
   (key: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E, R>
-} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, key: string) => Effect.provideService(self, Partition, key))
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, key: string) => withSettings(self, { partition: key }))
 
 /**
  * Runs the calls inside in the lane for refreshing a credential: a bulkhead and a breaker of their own, no credential. A `CredentialSource` that calls its own
  * provider does it here; otherwise the refresh would wait for the calls that wait for it. @category combinators @since 0.1.0
  */
 export const refreshLane = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.provideService(self, InRefreshLane, true)
+  withSettings(self, { inRefreshLane: true })
 
 const ownHeader = "x-request-id"
 
@@ -145,26 +144,31 @@ export const settingsOf = (
   outerDeadline: number | undefined
 ): InvalidRequest | undefined => {
   call.startedAt = now
-  const traffic = fiber.getRef(Traffic)
-  call.rank = rankOf(traffic)
-  const policy = policyOf(call.operation, traffic, fiber.getRef(Override))
-  const id = fiber.getRef(CorrelationId)
   call.clock = fiber.getRef(Clock.Clock)
+  const {
+    correlationId: id,
+    inRefreshLane,
+    override,
+    partition,
+    traffic = "interactive"
+  } = fiber.getRef(CurrentSettings)
+  call.rank = rankOf(traffic)
+  const policy = policyOf(call.operation, traffic, override)
   if (id !== undefined && !idPattern.test(id)) {
-    call.correlationId = "invalid"
+    call.identify("invalid")
     return new InvalidRequest({
       field: "correlation id",
       detail: "must be 1 to 128 letters, digits, '.', '_', ':' or '-'"
     })
   }
-  call.correlationId = id ?? ownId(call) ?? call.connection.nextId()
+  call.identify(id ?? ownId(call))
   if (policy instanceof InvalidRequest) return policy
   const deadlineAt = now + policy.deadlineMillis
   call.deadlineAt = outerDeadline === undefined ? deadlineAt : Math.max(now, Math.min(deadlineAt, outerDeadline))
   call.policy = policy
-  call.partition = fiber.getRef(Partition)
-  if (call.partition !== undefined && (call.partition === "" || call.partition.length > 256)) return partitionRule
-  if (fiber.getRef(InRefreshLane)) {
+  call.partition = partition
+  if (partition !== undefined && (partition === "" || partition.length > 256)) return partitionRule
+  if (inRefreshLane === true) {
     call.lane = call.connection.refreshes
     // Whoever waits for the credential waits for this.
     call.rank = 0

@@ -22,55 +22,43 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 export const isTraced = (fiber: AnyFiber): boolean =>
   fiber.cache.tracerEnabled && (fiber.cache.tracer !== undefined || fiber.cache.span !== undefined)
 
-const callAttributes = (call: RunningCall): Record<string, unknown> => {
-  const { environment, id, provider } = call.connection.options
-  const attributes: Record<string, unknown> = {
-    [attribute.provider]: provider,
-    [attribute.operation]: call.operation.name,
-    [attribute.connection]: id,
-    [attribute.correlationId]: call.correlationId
-  }
-  if (environment !== undefined) attributes[attribute.environment] = environment
-  return attributes
-}
+const internal = { kind: "internal" } as const
 
 /** The span of the call: internal, since each attempt has the client span. @category tracing @since 0.1.0 */
-export const startCall = (call: RunningCall): Effect.Effect<void> =>
-  Effect.map(Effect.makeSpan(call.operation.name, { kind: "internal", attributes: callAttributes(call) }), (span) => {
+export const startCall = <A, E>(call: RunningCall, next: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(Effect.makeSpan(call.operation.name, internal), (span) => {
+    const { environment, id, provider } = call.connection.options
     call.span = span
+    span.attribute(attribute.provider, provider)
+    span.attribute(attribute.operation, call.operation.name)
+    span.attribute(attribute.connection, id)
+    span.attribute(attribute.correlationId, call.correlationId)
+    if (environment !== undefined) span.attribute(attribute.environment, environment)
+    return next()
   })
 
-const attemptAttributes = (call: RunningCall): Record<string, unknown> => {
+const describeRequest = (call: RunningCall, span: Tracer.Span): void => {
   const { method, template } = call.operation
   const { peer } = call.connection
-  const ordinal = { [attribute.attempt]: call.attempts }
-  if (call.request === undefined) return ordinal
-  return {
-    ...ordinal,
-    [attribute.method]: method,
-    ...(call.attempts === 1 ? {} : { [attribute.resend]: call.attempts - 1 }),
-    ...(template === "" ? {} : { [attribute.template]: template }),
-    ...(peer === undefined
-      ? {}
-      : { [attribute.address]: peer.address, [attribute.port]: peer.port, [attribute.scheme]: peer.scheme })
-  }
+  span.attribute(attribute.method, method)
+  if (call.attempts > 1) span.attribute(attribute.resend, call.attempts - 1)
+  if (template !== "") span.attribute(attribute.template, template)
+  if (peer === undefined) return
+  span.attribute(attribute.address, peer.address)
+  span.attribute(attribute.port, peer.port)
+  span.attribute(attribute.scheme, peer.scheme)
 }
 
 /** The span of one attempt: `POST /v1/refunds`, as the HTTP conventions name it. @category tracing @since 0.1.0 */
-export const startAttempt = (call: RunningCall): Effect.Effect<void> => {
+export const startAttempt = <A, E>(call: RunningCall, next: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
   const { method, template } = call.operation
   const name = call.request === undefined ? "attempt" : template === "" ? method : `${method} ${template}`
-  const parent = call.span
-  return Effect.map(
-    Effect.makeSpan(name, {
-      kind: "client",
-      attributes: attemptAttributes(call),
-      ...(parent === undefined ? {} : { parent })
-    }),
-    (span) => {
-      call.attemptSpan = span
-    }
-  )
+  return Effect.flatMap(Effect.makeSpan(name, { kind: "client", parent: call.span }), (span) => {
+    call.attemptSpan = span
+    span.attribute(attribute.attempt, call.attempts)
+    if (call.request !== undefined) describeRequest(call, span)
+    return next()
+  })
 }
 
 const end = (span: Tracer.Span, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): void =>

@@ -8,8 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type { Any } from "../definition/Provider.ts"
 import type * as Operation from "../definition/Operation.ts"
-import type { HttpApi, HttpClientResponse } from "../vocabulary/Platform.ts"
-import { HttpApiClient, HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
+import { isDirect } from "../transport/DirectClient.ts"
+import type { HttpClientResponse } from "../vocabulary/Platform.ts"
+import type { HttpApi } from "../vocabulary/PlatformApi.ts"
+import { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
+import { HttpApiClient } from "../vocabulary/PlatformApi.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import type * as Client from "./Client.ts"
 import type { Connection } from "./Connection.ts"
@@ -76,13 +79,15 @@ export const make = <P extends Any>(
     const services = yield* Effect.context<never>()
     const methods: Record<string, LooseMethod> = {}
     const groups: Record<string, Record<string, LooseMethod>> = {}
-    for (const { decode, endpoint, group, path, topLevel } of ResponseDecoding.ofApi(api)) {
+    const compile = isDirect(client) ? client.compile : undefined
+    for (const { decode, endpoint, group, path, schemas, topLevel } of ResponseDecoding.ofApi(api)) {
       const operation = operations.get(path)
       if (operation === undefined) continue
       const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode))
       const httpClient = clientFor(connection, operation, kind, client, baseUrl)
       const generate = HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
-      const generated = onFirstUse(Effect.provideContext(generate, services))
+      const compiled = compile === undefined ? generate : Effect.andThen(compile(schemas), generate)
+      const generated = onFirstUse(Effect.provideContext(compiled, services))
       const method = ResponseDecoding.method(connection, operation, generated)
       if (topLevel) methods[endpoint] = method
       else (groups[group] ??= {})[endpoint] = method

@@ -185,9 +185,14 @@ export class Connection {
     this.rate.configure(policy.rate, now)
   }
 
-  /** A correlation id: what this process drew once, and a count. */
-  nextId(): string {
-    return `${this.idPrefix}-${(++this.calledSoFar).toString(36)}`
+  /** Counts a call. */
+  count(): number {
+    return ++this.calledSoFar
+  }
+
+  /** The correlation id of a counted call: what this process drew once, and the count. */
+  idOf(count: number): string {
+    return `${this.idPrefix}-${count.toString(36)}`
   }
 
   /** The bound metrics of an operation. Names that a program makes up as it goes share one, once there are too many. */

@@ -55,7 +55,7 @@ const shadowOf = (call: RunningCall): RunningCall => {
   shadow.shadowed = call
   shadow.policy = call.policy
   shadow.lane = call.lane
-  shadow.correlationId = call.correlationId
+  shadow.identify(call.correlationId)
   shadow.clock = call.clock
   shadow.startedAt = call.startedAt
   shadow.deadlineAt = call.deadlineAt

@@ -8,8 +8,8 @@ import * as Result from "effect/Result"
 import type { CallPolicy, CallPolicyError, ResolvedPolicy } from "../definition/CallPolicy.ts"
 import { merge } from "../definition/CallPolicy.ts"
 import * as PolicyFields from "../definition/PolicyFields.ts"
-import type { Configured } from "../definition/PolicyVariables.ts"
-import * as PolicyVariables from "../definition/PolicyVariables.ts"
+import type { Configured } from "../definition/ConfiguredPolicy.ts"
+import * as ConfiguredPolicy from "../definition/ConfiguredPolicy.ts"
 import type { PolicyControl, PreparedPolicy, PolicySources } from "../store/Connections.ts"
 
 /** A policy that holds together, with whatever else was made of it. @category models @since 0.1.0 */
@@ -62,7 +62,7 @@ export class LivePolicy<R extends Resolved> implements PolicyControl {
 
   /** The policy that a layer begins with, or the first field that breaks a rule. */
   static make<R extends Resolved>(options: LivePolicyOptions<R>): Result.Result<LivePolicy<R>, CallPolicyError> {
-    const configured = options.configured ?? PolicyVariables.none
+    const configured = options.configured ?? ConfiguredPolicy.none
     return Result.map(resolved(options, configured, {}), (current) => new LivePolicy(options, current, configured))
   }
 
@@ -99,5 +99,5 @@ const resolved = <R extends Resolved>(
   operator: CallPolicy
 ): Result.Result<R, CallPolicyError> =>
   Result.mapError(resolve(merge(merge(built, configured.policy), operator)), (error) =>
-    PolicyVariables.blamed(error, configured)
+    ConfiguredPolicy.blamed(error, configured)
   )

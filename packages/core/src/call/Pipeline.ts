@@ -65,7 +65,10 @@ const refuse = (
   return line === undefined ? ended : Effect.andThen(line, ended)
 }
 
-/** What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. */
+/**
+ * What goes on the wire, in a fiber of its own: interrupting that fiber is how an attempt ends early. It is run from here and not forked as a child, which would cost a set and an effect more; `cut` ends it
+ * with the call.
+ */
 const onFiber = (
   call: RunningCall,
   fiber: AnyFiber,
@@ -76,10 +79,9 @@ const onFiber = (
     const sent = sentOf(wireFiber)
     return call.attemptSpan === undefined ? sent : Effect.provideService(sent, Tracer.ParentSpan, call.attemptSpan)
   })
-  return Effect.flatMap(Effect.forkChild(wire, { startImmediately: true }), (wireFiber) => {
-    const exit = wireFiber.pollUnsafe()
-    return exit === undefined ? awaitWire(call, fiber, wireFiber) : conclude(call, fiber, exit)
-  })
+  const wireFiber = Effect.runForkWith(fiber.context)(wire)
+  const exit = wireFiber.pollUnsafe()
+  return exit === undefined ? awaitWire(call, fiber, wireFiber) : conclude(call, fiber, exit)
 }
 
 const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -94,9 +96,7 @@ const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   call.answer = undefined
   call.source = undefined
   call.timer.start(call.policy, now, call.deadlineAt)
-  return call.span === undefined
-    ? send(call, fiber)
-    : Effect.flatMap(CallSpan.startAttempt(call), () => send(call, fiber))
+  return call.span === undefined ? send(call, fiber) : CallSpan.startAttempt(call, () => send(call, fiber))
 }
 
 const send = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -241,6 +241,12 @@ const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unk
   const keptBack = call.lane.throttle === undefined ? undefined : Load.throttled(call, fiber, now)
   if (keptBack !== undefined) return refuse(call, fiber, keptBack, now)
   if (now < call.deadlineAt && Admission.tryNow(call, fiber, now)) return begun(call, fiber)
+  // Refused by thousands while a circuit is open: without the steps of a wait.
+  const refused = Admission.refusedNow(call, fiber, now)
+  if (refused !== undefined) {
+    const ended = refuse(call, fiber, refused, now)
+    return told(CircuitLog.report(call, fiber), ended)
+  }
   return Effect.flatMap(Admission.wait(call, fiber), (refused) => {
     call.now = nowOf(fiber)
     const next = refused === undefined ? begun(call, fiber) : refuse(call, fiber, refused, call.now)
@@ -259,7 +265,7 @@ const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   const now = nowOf(fiber)
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
   const first = () => (problem === undefined ? ways(call, fiber, now) : refuse(call, fiber, refusal(problem), now))
-  return CallSpan.isTraced(fiber) && !call.flight ? Effect.flatMap(CallSpan.startCall(call), first) : first()
+  return CallSpan.isTraced(fiber) && !call.flight ? CallSpan.startCall(call, first) : first()
 }
 
 const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
@@ -277,7 +283,13 @@ const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Teleme
   return error.value._tag === "FatalError" ? "fatal" : error.value._tag === "OutcomeUnknown" ? "unknown" : "retryable"
 }
 
-const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+/** Ends the call. Returns what is left to do, if anything is. One that was interrupted before its first step is none, and holds nothing. */
+const finish = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> | undefined => {
+  if (call.clock === undefined) return undefined
   const now = Exit.isSuccess(exit) ? call.now : nowOf(fiber)
   const outcome = outcomeOf(call, exit)
   const { isUnderWay } = call
@@ -291,8 +303,10 @@ const finish = (call: RunningCall, fiber: AnyFiber, exit: Exit.Exit<unknown, unk
   if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
-  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : Effect.void
-  return call.notices === undefined ? ended : Effect.andThen(CallNotices.tell(call, fiber, call.notices), ended)
+  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined
+  if (call.notices === undefined) return ended
+  const told = CallNotices.tell(call, fiber, call.notices)
+  return ended === undefined ? told : Effect.andThen(told, ended)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */
@@ -306,7 +320,7 @@ const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect
 /** Runs a call from its start to its outcome, and gives back everything it took. @category running @since 0.1.0 */
 export const run = <A, E = ProviderError>(call: RunningCall): Effect.Effect<A, E> =>
   Effect.withFiber((fiber) =>
-    Effect.onExit(
+    Effect.onExitPrimitive(
       Effect.suspend(() => begin(call, fiber) as Effect.Effect<A, E>),
       (exit) => finish(call, fiber, exit)
     )

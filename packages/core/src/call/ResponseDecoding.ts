@@ -16,8 +16,9 @@ import * as Operations from "../definition/Operation.ts"
 import type { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { refusal } from "../vocabulary/AttemptFailure.ts"
 import { InvalidRequest, ResponseInvalid } from "../vocabulary/FatalReason.ts"
-import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/Platform.ts"
-import { HttpApi, HttpApiClient, HttpClientError } from "../vocabulary/Platform.ts"
+import type { HttpApiEndpoint, HttpApiGroup } from "../vocabulary/PlatformApi.ts"
+import { HttpClientError } from "../vocabulary/Platform.ts"
+import { HttpApi, HttpApiClient } from "../vocabulary/PlatformApi.ts"
 import type { FatalError, OutcomeUnknown, ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
@@ -39,18 +40,23 @@ const schemaErrorIn = (cause: Cause.Cause<unknown>): Schema.SchemaError | undefi
 
 type Schemas = ReadonlyMap<number, readonly [Schema.Top, ...ReadonlyArray<Schema.Top>]>
 
+/** What each status with a JSON body is read by, where the body alone says what the answer is. */
+const jsonSchemas = (schemas: Schemas, kinds: ReadonlyMap<number, BodyKind>): ReadonlyMap<number, Schema.Top> =>
+  new Map(
+    [...schemas]
+      .filter(([status, each]) => kinds.get(status) === "json" && !each.some(Operations.readsHeaders))
+      .map(([status, each]) => [status, oneOf(each)])
+  )
+
 const jsonDecoders = (
-  schemas: Schemas,
-  kinds: ReadonlyMap<number, BodyKind>,
+  schemas: ReadonlyMap<number, Schema.Top>,
   options: SchemaParseOptions
 ): ReadonlyMap<number, (json: unknown) => Effect.Effect<unknown, unknown>> =>
   new Map(
-    [...schemas]
-      .filter(([status]) => kinds.get(status) === "json")
-      .map(([status, each]) => [
-        status,
-        Schema.decodeUnknownEffect(oneOf(each) as unknown as Schema.ConstraintDecoder<unknown>, options)
-      ])
+    [...schemas].map(([status, schema]) => [
+      status,
+      Schema.decodeUnknownEffect(schema as unknown as Schema.ConstraintDecoder<unknown>, options)
+    ])
   )
 
 /** A union of one would be looked through at every answer. */
@@ -68,6 +74,8 @@ export interface Decoded {
   /** `group.endpoint`, or the endpoint alone. */
   readonly path: string
   readonly decode: Decode
+  /** What its JSON answers are read by. */
+  readonly schemas: ReadonlyArray<Schema.Top>
 }
 
 const compile = (api: HttpApi.Top): ReadonlyArray<Decoded> => {
@@ -77,14 +85,14 @@ const compile = (api: HttpApi.Top): ReadonlyArray<Decoded> => {
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const all = Context.getOrUndefined(mergedAnnotations, HttpApi.ParseOptions)
       const kinds = Operations.declaredOf(endpoint, successes, errors)
+      const jsonSuccesses = jsonSchemas(successes, kinds.success)
+      const jsonErrors = jsonSchemas(errors, kinds.error)
       const ofSuccess = jsonDecoders(
-        successes,
-        kinds.success,
+        jsonSuccesses,
         Context.getOrUndefined(mergedAnnotations, HttpApi.SuccessParseOptions) ?? all
       )
       const ofError = jsonDecoders(
-        errors,
-        kinds.error,
+        jsonErrors,
         Context.getOrUndefined(mergedAnnotations, HttpApi.ErrorParseOptions) ?? all
       )
       const streams = [...Operations.streamsOf(endpoint.success)]
@@ -105,7 +113,8 @@ const compile = (api: HttpApi.Top): ReadonlyArray<Decoded> => {
       }
       const { topLevel } = group
       const path = topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`
-      decoders.push({ group: group.identifier, endpoint: endpoint.identifier, topLevel, path, decode })
+      const schemas = [...jsonSuccesses.values(), ...jsonErrors.values()]
+      decoders.push({ group: group.identifier, endpoint: endpoint.identifier, topLevel, path, decode, schemas })
     }
   })
   return decoders

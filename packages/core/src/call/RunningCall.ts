@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import type * as Tracer from "effect/Tracer"
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
@@ -66,13 +67,14 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   policy: ResolvedPolicy
 
   lane: Lane
-  correlationId = ""
   startedAt = 0
   /** When the step that runs began, so that steps of one instant ask the clock once. */
   now = 0
   deadlineAt = 0
 
   clock: Clock.Clock | undefined = undefined
+  /** The correlation id: what was given to the call, or else the place in its connection's count, of which an id is made when somebody asks. */
+  private id: string | number = ""
   /** The answer whose body is being read. */
   source: AnswerHead | undefined = undefined
 
@@ -145,6 +147,16 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
     this.problem = options.problem
     this.policy = options.operation.policy
     this.lane = options.connection.calls
+  }
+
+  get correlationId(): string {
+    if (Predicate.isNumber(this.id)) this.id = this.connection.idOf(this.id)
+    return this.id
+  }
+
+  /** Takes the id of its caller, or a number of its connection. */
+  identify(id: string | undefined): void {
+    this.id = id ?? this.connection.count()
   }
 
   get cost(): number {

@@ -4,7 +4,7 @@
  */
 import type * as Stream from "effect/Stream"
 import type { Headers } from "../vocabulary/Platform.ts"
-import { HttpApiSchema } from "../vocabulary/Platform.ts"
+import { HttpApiSchema } from "../vocabulary/PlatformApi.ts"
 
 /**
  * An answer whose body is on its way. The call has succeeded, and its attempt is over: what fails from here on fails in `stream`, and is not tried again.

@@ -5,7 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { HttpApiSchema } from "../vocabulary/Platform.ts"
+import { HttpApiSchema } from "../vocabulary/PlatformApi.ts"
 
 type Flat = { readonly [name: string]: string | ReadonlyArray<string> }
 type Tree = string | undefined | ReadonlyArray<Tree> | { readonly [name: string]: Tree }

@@ -7,48 +7,18 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { HttpApi, HttpApiSchema } from "../vocabulary/Platform.ts"
+import { HttpApi, HttpApiSchema } from "../vocabulary/PlatformApi.ts"
 import * as Safety from "../vocabulary/Safety.ts"
-import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
+import type { BodyKind, Declared, Operation } from "./CalledOperation.ts"
+import type { CallPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
 import * as PolicyRules from "./PolicyRules.ts"
 import type { Any } from "./Provider.ts"
 import type { Matched } from "./RatePlan.ts"
 
-/** @category models @since 0.1.0 */
-export interface Operation {
-  /** `provider.group.endpoint`. */
-  readonly name: string
-  /** `group.endpoint`. */
-  readonly path: string
-  readonly method: string
-  /** Path with its parameters' names, such as `/v1/refunds/:id`; the `url.template` of spans. Empty for calls that are not HTTP. */
-  readonly template: string
-  readonly safety: Safety.Safety
-  readonly keys: Safety.KeyOptions | undefined
-  /** What holds now: it changes with the policy of its layer, and a call keeps what it began with. */
-  readonly policy: ResolvedPolicy
-  /** The policy before its defaults were filled in, for overrides of a single call. */
-  readonly written: CallPolicy
-  /** Tokens that an attempt takes from the rate budget. */
-  readonly cost: number
-  /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
-  readonly declared: Declared | undefined
-}
-
-/** How a declared body is to be read. @category models @since 0.1.0 */
-export type BodyKind = "json" | "none" | "stream" | "other"
-
-/** The answers that an endpoint declares, by status. @category models @since 0.1.0 */
-export interface Declared {
-  readonly success: ReadonlyMap<number, BodyKind>
-  readonly error: ReadonlyMap<number, BodyKind>
-  /** A success has a body that is read as it comes. */
-  readonly streams: boolean
-  /** No success has a body. */
-  readonly emptySuccess: boolean
-}
+export type { BodyKind, Declared, Operation } from "./CalledOperation.ts"
+export { repolicy, undeclared } from "./CalledOperation.ts"
 
 /** Overrides of the provider's policy for one endpoint or group, set with `Operation.policy`. @category annotations @since 0.1.0 */
 export class Policy extends Context.Service<Policy, CallPolicy>()("@breakwater/core/Operation/Policy") {}
@@ -104,13 +74,21 @@ const statusOf = SchemaAST.resolveAt<number>("httpApiStatus")
 export const streamsOf = (success: Iterable<Schema.Top>): ReadonlyMap<number, Schema.Top> =>
   new Map([...success].filter((each) => streams.has(tagOf(each))).map((each) => [statusOf(each.ast) ?? 200, each]))
 
+/** What `HttpApiSchema.encodeToWithHeaders` leaves of the body. */
+const pairOf = SchemaAST.resolveAt<{ readonly body: Schema.Top }>("~httpApiWithHeaders")
+
+/** Whether a schema reads headers beside the body. @category guards @since 0.1.0 */
+export const readsHeaders = (schema: Schema.Top): boolean =>
+  HttpApiSchema.isWithHeaders(schema) || pairOf(schema.ast) !== undefined
+
+/** What is in the body, where a schema reads headers as well. */
+const inBody = (schema: Schema.Top): Schema.Top =>
+  HttpApiSchema.isWithHeaders(schema) ? schema.schema : (pairOf(schema.ast)?.body ?? schema)
+
 const bodyKind = (schemas: ReadonlyArray<Schema.Top>): BodyKind => {
-  if (schemas.every((schema) => HttpApiSchema.isNoContent(schema.ast))) return "none"
-  return schemas.every(
-    (schema) => !HttpApiSchema.isWithHeaders(schema) && (encodingOf(schema.ast)?._tag ?? "Json") === "Json"
-  )
-    ? "json"
-    : "other"
+  const bodies = schemas.map((schema) => inBody(schema).ast)
+  if (bodies.every((body) => HttpApiSchema.isNoContent(body))) return "none"
+  return bodies.every((body) => (encodingOf(body)?._tag ?? "Json") === "Json") ? "json" : "other"
 }
 
 const kinds = (schemas: Schemas): ReadonlyMap<number, BodyKind> =>
@@ -235,26 +213,3 @@ export const of = (provider: Any, path: string, policy: CallPolicy = {}): Operat
     `Operation.of: ${provider.name} has no ${path}; it has ${[...operations.success.keys()].join(", ")}`
   )
 }
-
-/** Gives an operation another policy, for the calls that begin from now on: whoever made it does so when its layer's policy changes. @category combinators @since 0.1.0 */
-export const repolicy = (operation: Operation, next: Pick<Operation, "policy" | "written">): void => {
-  // In place: the methods of a client hold on to their operation, and a call must find out for nothing.
-  Object.assign(operation, { policy: next.policy, written: next.written })
-}
-
-/** An operation that no `HttpApi` declares. @category constructors @since 0.1.0 */
-export const undeclared = (options: {
-  readonly name: string
-  readonly method: string
-  readonly template: string
-  readonly safety: Safety.Safety
-  readonly keys?: Safety.KeyOptions | undefined
-  readonly policy: ResolvedPolicy
-  readonly written: CallPolicy
-}): Operation => ({
-  ...options,
-  path: options.name.slice(options.name.indexOf(".") + 1),
-  keys: options.keys,
-  cost: 1,
-  declared: undefined
-})

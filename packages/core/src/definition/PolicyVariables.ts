@@ -4,21 +4,12 @@
 import * as Config from "effect/Config"
 import * as Record from "effect/Record"
 import type { CallPolicy } from "./CallPolicy.ts"
-import { CallPolicyError } from "./CallPolicy.ts"
+import type { Configured } from "./ConfiguredPolicy.ts"
 import type { Kind } from "./PolicyFields.ts"
 import * as PolicyFields from "./PolicyFields.ts"
 
-/** What `Config` says of a layer: it may change while the layer runs. @category models @since 0.1.0 */
-export interface Configured {
-  readonly policy: CallPolicy
-  /** The variable that gave each field. */
-  readonly variables: ReadonlyMap<string, string>
-  /** `<PROVIDER>_STOPPED`: no call is made. */
-  readonly stopped: boolean
-}
-
-/** Where nothing comes from `Config`. @category constants @since 0.1.0 */
-export const none: Configured = { policy: {}, variables: new Map(), stopped: false }
+export { blamed, none } from "./ConfiguredPolicy.ts"
+export type { Configured } from "./ConfiguredPolicy.ts"
 
 /** How the variables of a provider begin: its name in capitals, `TWO_WORDS` for `two-words`. @category accessors @since 0.1.0 */
 export const prefixOf = (provider: string): string => provider.toUpperCase().replaceAll("-", "_")
@@ -82,12 +73,4 @@ export const read = (provider: string): Config.Config<Configured> => {
       stopped: found.stopped
     }
   })
-}
-
-/** The error, with the variable in place of the field where that is where its value comes from. @category errors @since 0.1.0 */
-export const blamed = (error: CallPolicyError, configured: Configured): CallPolicyError => {
-  const variable = configured.variables.get(error.field)
-  return variable === undefined
-    ? error
-    : new CallPolicyError({ owner: error.owner, field: error.field, rule: error.rule, variable })
 }

@@ -1,7 +1,8 @@
 /**
  * The static description of a third party, written once: from it come the typed client, the simulated provider and the operator's papers. @since 0.1.0
  */
-import type { HttpApi } from "../vocabulary/Platform.ts"
+import type { HttpApi } from "../vocabulary/PlatformApi.ts"
+import { isSecure } from "../vocabulary/SecureUrl.ts"
 import type { Auth, Environment } from "./Auth.ts"
 import type { CallPolicy } from "./CallPolicy.ts"
 import type { Dialect } from "./Dialect.ts"
@@ -11,6 +12,7 @@ import * as Operation from "./Operation.ts"
 import type { Rate } from "./RatePlan.ts"
 import * as RatePlan from "./RatePlan.ts"
 
+export { isSecure } from "../vocabulary/SecureUrl.ts"
 export type { LintOptions } from "./ProviderLint.ts"
 export {
   /** What is amiss with the policies of a provider, with the arithmetic. @category inspection @since 0.1.0 */
@@ -59,15 +61,6 @@ export interface Provider<Name extends string, Api> extends ProviderOptions<Api>
 
 /** Any provider, its types left out. @category models @since 0.1.0 */
 export interface Any extends Provider<string, HttpApi.Constraint> {}
-
-const isLoopback = (hostname: string): boolean =>
-  hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/u.test(hostname)
-
-/** Whether credentials may travel to a URL: https, or http on loopback, with no user or password in it (SAFE-8). @category guards @since 0.1.0 */
-export const isSecure = (url: URL): boolean =>
-  url.username === "" &&
-  url.password === "" &&
-  (url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname)))
 
 /**
  * Declares a provider. Throws a `RangeError` for a name that is not a lower-case word, since it stands in metrics, for a base URL that is not

@@ -2,7 +2,7 @@
  * What is amiss with the policies of a provider at some traffic. `Provider.lint` is this. @internal
  */
 import * as Result from "effect/Result"
-import type { HttpApi } from "../vocabulary/Platform.ts"
+import type { HttpApi } from "../vocabulary/PlatformApi.ts"
 import type { Environment } from "./Auth.ts"
 import type { CallPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"

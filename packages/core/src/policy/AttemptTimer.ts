@@ -10,13 +10,16 @@ export type Expiry = "silence" | "attempt" | "deadline"
 /** The timeouts of a resolved policy. @category models @since 0.1.0 */
 export type Bounds = Pick<ResolvedPolicy, "silenceMillis" | "attemptMillis">
 
+/** Before the first attempt. */
+const none: Bounds = { silenceMillis: 0, attemptMillis: 0 }
+
 /** @category models @since 0.1.0 */
 export class AttemptTimer {
   private startedAt = 0
   private heardAt = 0
   private deadlineAt = 0
   private sending = false
-  private bounds: Bounds = { silenceMillis: 0, attemptMillis: 0 }
+  private bounds: Bounds = none
 
   start(bounds: Bounds, now: number, deadlineAt: number): void {
     this.bounds = bounds

@@ -143,7 +143,7 @@ export class RateBudget {
   wait(asking: Omit<TokenHolder, "tokens">, now: number): number {
     const demand = this.demandOf(asking)
     let wait = 0
-    for (const bucket of asking.route.buckets) wait = Math.max(wait, bucket.wait(demand, 0, now))
+    for (const bucket of asking.route.buckets) wait = Math.max(wait, bucket.wait(demand, now))
     return wait
   }
 
@@ -151,8 +151,7 @@ export class RateBudget {
   expected(asking: TokenHolder, now: number): number {
     const demand = this.demandOf(asking)
     let wait = 0
-    for (const bucket of asking.route.buckets)
-      wait = Math.max(wait, bucket.wait(demand, bucket.ahead(asking.rank), now))
+    for (const bucket of asking.route.buckets) wait = Math.max(wait, bucket.wait(demand, now, asking.rank))
     return wait
   }
 
@@ -263,11 +262,9 @@ export class RateBudget {
     let isBehind = false
     let isShort = false
     for (const bucket of place.holder.route.buckets) {
-      if (bucket.contested === this.looks) isBehind = true
-      else if (bucket.wait(demand, 0, now) > 0) {
-        isShort = true
-        bucket.contested = this.looks
-      }
+      const contention = bucket.contend(demand, now, this.looks)
+      if (contention === "behind") isBehind = true
+      else if (contention === "short") isShort = true
     }
     if (!isBehind && !isShort) {
       this.remove(place)

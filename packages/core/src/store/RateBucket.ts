@@ -17,6 +17,9 @@ export interface Usage extends WindowUsage {
 /** Limits that answers told of, by name, in one bucket; further ones are taken for the last. @category constants @since 0.1.0 */
 export const maxTold = 16
 
+/** How somebody in line stands to a limit: its tokens are there, are not there yet, or are awaited by somebody before. @category models @since 0.1.0 */
+export type Contention = "free" | "short" | "behind"
+
 /**
  * Tokens are held while a call may still be refused, and spent when it is sent: what is given back was never counted. @category models @since 0.1.0
  */
@@ -34,7 +37,7 @@ export class RateBucket {
   /** Another bucket whose tokens are needed whenever this one's are. */
   private beside: RateBucket | undefined = undefined
   /** The last look at the line in which somebody was found to wait for it. */
-  contested = 0
+  private contested = 0
 
   constructor(
     name: string,
@@ -47,13 +50,27 @@ export class RateBucket {
     this.windows = limits.map((limit) => new DeclaredWindow(limit, of.alarm))
   }
 
-  /** Milliseconds until all its limits have the tokens; 0 if now. `ahead` are tokens of those who go first. */
-  wait(demand: Demand, ahead: number, now: number): number {
-    const before = this.held + ahead
+  /** Milliseconds until all its limits have the tokens; 0 if now. Behind a rank, those in line who go before it have theirs first. */
+  wait(demand: Demand, now: number, behind?: Rank): number {
+    const wait = this.waitOfOwn(demand, now, behind)
+    return this.beside === undefined ? wait : Math.max(wait, this.beside.wait(demand, now, behind))
+  }
+
+  private waitOfOwn(demand: Demand, now: number, behind: Rank | undefined): number {
+    const before = behind === undefined ? this.held : this.held + this.ahead(behind)
     let wait = this.blockedUntil > now ? this.blockedUntil - now : 0
     for (const window of this.windows) wait = Math.max(wait, window.wait(demand, before, now))
     for (const window of this.told) wait = Math.max(wait, window.wait(demand, before, now))
-    return this.beside === undefined ? wait : Math.max(wait, this.beside.wait(demand, ahead, now))
+    return wait
+  }
+
+  /** Asks in one look at the line for somebody who stands in it: whether the tokens are there, are not yet, or somebody before waits for them. */
+  contend(demand: Demand, now: number, look: number): Contention {
+    const beside = this.beside?.contend(demand, now, look) ?? "free"
+    if (this.contested === look) return "behind"
+    if (this.waitOfOwn(demand, now, undefined) === 0) return beside
+    this.contested = look
+    return beside === "behind" ? beside : "short"
   }
 
   hold(cost: number): void {
@@ -128,7 +145,7 @@ export class RateBucket {
   }
 
   /** Tokens that go first: those in line of the same class, and of those before it. */
-  ahead(rank: Rank): number {
+  private ahead(rank: Rank): number {
     const [first, second, third] = this.wanted
     return rank === 0 ? first : rank === 1 ? first + second : first + second + third
   }

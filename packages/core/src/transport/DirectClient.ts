@@ -5,6 +5,8 @@
 import * as Predicate from "effect/Predicate"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import type { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { AnswerHead, BufferedResponse } from "./BufferedResponse.ts"
 import type { Due } from "./DueList.ts"
@@ -38,6 +40,8 @@ export interface Exchanging {
 /** @category models @since 0.1.0 */
 export interface DirectClient extends HttpClient.HttpClient {
   readonly [TypeId]: (receiver: Receiver) => Exchanging
+  /** Has schemas that answers are read by compiled, when they are used next. Left out where nothing compiles. */
+  readonly compile?: ((schemas: ReadonlyArray<Schema.Top>) => Effect.Effect<void>) | undefined
 }
 
 /** @category guards @since 0.1.0 */

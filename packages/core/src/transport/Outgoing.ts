@@ -3,7 +3,7 @@
  * end. The values are encoded by then; this refuses what encoding does not mend. @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
-import { isSecure } from "../definition/Provider.ts"
+import { isSecure } from "../vocabulary/SecureUrl.ts"
 import { InvalidRequest } from "../vocabulary/FatalReason.ts"
 import type { HttpClientRequest } from "../vocabulary/Platform.ts"
 

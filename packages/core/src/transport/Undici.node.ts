@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type * as Undici from "undici"
 import { defaults } from "../definition/CallPolicy.ts"
 import { HttpClient } from "../vocabulary/Platform.ts"
+import type { DirectClient } from "./DirectClient.ts"
 import type { ProxyRoutes } from "./ProxyRoute.node.ts"
 import * as ProxyRoute from "./ProxyRoute.node.ts"
 import * as UndiciClient from "./UndiciClient.node.ts"
@@ -45,7 +46,12 @@ export interface UndiciOptions {
   readonly passphrase?: Redacted.Redacted<string> | undefined
   /** The oldest TLS that is spoken. Default: Node's, `"TLSv1.2"`. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
-  /** An undici dispatcher of your own, which you close yourself. No other option may stand beside it. Default: one that the layer makes and closes. */
+  /**
+   * Whether the schemas of declared answers are turned into code when they are used first, which reads answers several times as fast. It needs `new Function`; where Node was started without
+   * (`--disallow-code-generation-from-strings`) schemas are interpreted, as they are everywhere but here. Default `true`.
+   */
+  readonly compileSchemas?: boolean | undefined
+  /** An undici dispatcher of your own, which you close yourself. No other option but `compileSchemas` may stand beside it. Default: one that the layer makes and closes. */
   readonly dispatcher?: Undici.Dispatcher | undefined
 }
 
@@ -64,7 +70,9 @@ const checked = (options: UndiciOptions): UndiciOptions => {
   }
   if ((cert === undefined) !== (key === undefined)) refuse("cert", "and key must stand together")
   if (passphrase !== undefined && key === undefined) refuse("passphrase", "must stand beside a key")
-  const others = Object.entries(options).filter(([name, value]) => name !== "dispatcher" && value !== undefined)
+  const others = Object.entries(options).filter(
+    ([name, value]) => name !== "dispatcher" && name !== "compileSchemas" && value !== undefined
+  )
   if (dispatcher !== undefined && others.length > 0)
     refuse("dispatcher", `must stand alone, not beside ${others.map(([name]) => name).join(", ")}`)
   return options
@@ -89,6 +97,15 @@ const loadUndici: Effect.Effect<typeof Undici> = Effect.catchDefect(
   Effect.promise(() => import("undici")),
   (cause) => Effect.die(new UndiciMissing({ cause }))
 )
+
+/** Effect's compiler is loaded with the first call of a declared operation: other programs have no use for it. */
+const compileSchemas: DirectClient["compile"] = (schemas) =>
+  Effect.map(
+    Effect.promise(() => import("effect/schema/SchemaJITCompiler")),
+    ({ enable }) => {
+      for (const { ast } of schemas) enable(ast)
+    }
+  )
 
 const makeAgents = Effect.fnUntraced(function* (
   undici: typeof Undici,
@@ -131,7 +148,7 @@ const make = Effect.fnUntraced(function* (options: UndiciOptions, routes: ProxyR
   const { dispatcher } = options
   const agents =
     dispatcher === undefined ? yield* makeAgents(undici, options, routes) : { straight: dispatcher, forward: undefined }
-  return yield* UndiciClient.make(undici, agents)
+  return yield* UndiciClient.make(undici, agents, options.compileSchemas === false ? undefined : compileSchemas)
 })
 
 /**

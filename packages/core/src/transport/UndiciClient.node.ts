@@ -75,7 +75,8 @@ const byEffects = (undici: typeof Undici, dispatch: Dispatch): HttpClient.HttpCl
 /** @category constructors @since 0.1.0 */
 export const make = Effect.fnUntraced(function* (
   undici: typeof Undici,
-  agents: Agents
+  agents: Agents,
+  compile: DirectClient["compile"]
 ): Effect.fn.Return<DirectClient, never, Scope.Scope> {
   const dispatch = dispatchBy(agents)
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -83,5 +84,8 @@ export const make = Effect.fnUntraced(function* (
     Effect.sync(() => new DirectExchanges(undici, dispatch, fork)),
     (exchanges) => Effect.sync(() => exchanges.close())
   )
-  return Object.assign(byEffects(undici, dispatch), { [TypeId]: (receiver: Receiver) => direct.start(receiver) })
+  return Object.assign(byEffects(undici, dispatch), {
+    [TypeId]: (receiver: Receiver) => direct.start(receiver),
+    compile
+  })
 })

@@ -1,6 +1,6 @@
 /**
- * The modules of Effect that are tagged *unstable*, each imported here and nowhere else in our packages, so that a rename in a minor release
- * costs one edit (ADR 0001). Programs of your own import them from `effect/http` and `effect/http-api` as usual. @since 0.1.0
+ * The modules of Effect's HTTP that are tagged *unstable*, each imported here and nowhere else in our packages, so that a rename in a minor release
+ * costs one edit (ADR 0001); those that declare an API are in `PlatformApi`. Programs of your own import them from `effect/http` and `effect/http-api` as usual. @since 0.1.0
  */
 export * as FetchHttpClient from "effect/http/FetchHttpClient"
 export * as Headers from "effect/http/Headers"
@@ -11,11 +11,5 @@ export * as HttpClientError from "effect/http/HttpClientError"
 export * as HttpClientRequest from "effect/http/HttpClientRequest"
 export * as HttpClientResponse from "effect/http/HttpClientResponse"
 export * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
-export * as ProblemDetails from "effect/http/ProblemDetails"
+export type * as ProblemDetails from "effect/http/ProblemDetails"
 export * as UrlParams from "effect/http/UrlParams"
-export * as HttpApi from "effect/http-api/HttpApi"
-export * as HttpApiClient from "effect/http-api/HttpApiClient"
-export * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
-export * as HttpApiGroup from "effect/http-api/HttpApiGroup"
-export * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
-export * as HttpApiSchema from "effect/http-api/HttpApiSchema"

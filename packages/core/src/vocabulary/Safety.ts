@@ -5,14 +5,13 @@
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import { HttpApiMiddleware } from "./Platform.ts"
-import type { HttpApiEndpoint, HttpApiGroup } from "./Platform.ts"
+import { HttpApiMiddleware } from "./PlatformApi.ts"
+import type { HttpApiEndpoint, HttpApiGroup } from "./PlatformApi.ts"
+import { ofMethod, windowMargin } from "./MethodSafety.ts"
+import type { Safety } from "./MethodSafety.ts"
 
-/**
- * `safe` reads; `idempotent` has the same effect however often; `keyed` is a write with an idempotency key; `unsafe` is anything else.
- * @category models @since 0.1.0
- */
-export type Safety = "safe" | "idempotent" | "keyed" | "unsafe"
+export type { Safety } from "./MethodSafety.ts"
+export { ofMethod, windowMargin } from "./MethodSafety.ts"
 
 /** Marks reads. @category markers @since 0.1.0 */
 export class Safe extends HttpApiMiddleware.Service<Safe>()("@breakwater/core/Safety/Safe") {}
@@ -82,24 +81,6 @@ export const keyed = (options: KeyOptions): (<T extends Markable>(target: T) => 
     )
   }
   return mark<Keyed>(Keyed, Context.make(Keys, options) as Context.Context<never>)
-}
-
-/** No key is sent this close to the end of its window: clocks differ, and requests travel. @category constants @since 0.1.0 */
-export const windowMargin = Duration.hours(1)
-
-/** Default by method, when there is no marker. @category constructors @since 0.1.0 */
-export const ofMethod = (method: string): Safety => {
-  switch (method) {
-    case "GET":
-    case "HEAD":
-    case "OPTIONS":
-      return "safe"
-    case "PUT":
-    case "DELETE":
-      return "idempotent"
-    default:
-      return "unsafe"
-  }
 }
 
 /** The safety of a declared endpoint: the strictest marker, else the method's default. @category accessors @since 0.1.0 */

@@ -165,6 +165,10 @@ const counter = (id: string, unit: string, description: string) =>
     Metric.counter(id, { description, incremental: true, attributes: { ...labels, unit } })
   )
 
+/** What is now, until it is measured again. */
+const gauge = (id: string, unit: string, description: string) =>
+  bindable(unit === "1" ? "_ratio" : "", (labels) => Metric.gauge(id, { description, attributes: { ...labels, unit } }))
+
 /** Upper bounds in seconds, as OpenTelemetry recommends for `http.client.request.duration`. @category constants @since 0.1.0 */
 export const boundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
@@ -262,12 +266,22 @@ export const ageBoundaries = [0.1, 0.5, 1, 5, 30, 60, 300, 1800, 7200, 21_600, 8
 export const commandAge = seconds("breakwater.outbox.age", "Age of commands when they are done", ageBoundaries)
 
 /** Commands that are kept, by queue and state, when they were last counted. @category metrics @since 0.1.0 */
-export const commandDepth = bindable("", (labels) =>
-  Metric.gauge("breakwater.outbox.depth", {
-    description: "Commands that are kept, by state",
-    attributes: { ...labels, unit: "{command}" }
-  })
-)
+export const commandDepth = gauge("breakwater.outbox.depth", "{command}", "Commands that are kept, by state")
+
+/** Circuits in each state, by level and state. @category metrics @since 0.1.0 */
+export const circuits = gauge("breakwater.breaker.circuits", "{circuit}", "Circuits in each state")
+
+/** Attempts that are on the wire now. @category metrics @since 0.1.0 */
+export const inFlight = gauge("breakwater.bulkhead.in_flight", "{attempt}", "Attempts on the wire")
+
+/** Calls that wait now, by what for: `slot` or `rate`. @category metrics @since 0.1.0 */
+export const waiting = gauge("breakwater.call.waiting", "{call}", "Calls that wait for a slot or for the rate")
+
+/** Share of a limit that is used in its window, 0 to 1, by the limit's name: of several windows, keys and connections the highest. @category metrics @since 0.1.0 */
+export const rateUsed = gauge("breakwater.rate.used", "1", "Share of a limit that is used in its window")
+
+/** Tokens that are left to retry with: of several connections the least. @category metrics @since 0.1.0 */
+export const retryTokens = gauge("breakwater.retry.tokens", "{token}", "Tokens that are left to retry with")
 
 /**
  * The name of a metric of ours in Prometheus, as OpenTelemetry's own exporters write it: the unit and `_total` at its end

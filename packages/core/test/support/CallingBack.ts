@@ -3,7 +3,8 @@
  */
 import { BodyTooLarge } from "@breakwater/core/BodyRead"
 import { BufferedResponse } from "@breakwater/core/BufferedResponse"
-import { Cause, type Clock, type Context, Duration, Effect, Exit, type Fiber, Stream } from "effect"
+import { Cause, type Clock, type Context, Duration, Effect, Exit, type Fiber, type Schema, Stream } from "effect"
+import { enable } from "effect/schema/SchemaJITCompiler"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 
 /** What the pipeline hands to a transport that calls back. */
@@ -82,5 +83,9 @@ const start = (client: HttpClient.HttpClient, receiver: Receiver) => {
 
 export const callingBack = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
   Object.assign(Object.create(Object.getPrototypeOf(client) as object) as HttpClient.HttpClient, client, {
-    [typeId]: (receiver: Receiver) => start(client, receiver)
+    [typeId]: (receiver: Receiver) => start(client, receiver),
+    compile: (schemas: ReadonlyArray<Schema.Top>) =>
+      Effect.sync(() => {
+        for (const { ast } of schemas) enable(ast)
+      })
   })

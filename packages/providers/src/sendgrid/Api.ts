@@ -3,7 +3,7 @@
  * @see https://github.com/twilio/sendgrid-oai (Twilio's OpenAPI documents, `tsg_mail_v3`, `tsg_email_activity_v3`, `tsg_scopes_v3`, read 2026-11-21)
  * @since 0.1.0
  */
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "@breakwater/core/Platform"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "@breakwater/core/PlatformApi"
 import * as Safety from "@breakwater/core/Safety"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -13,12 +13,12 @@ import { Accepted, Message, MessageId, SendMail, Validated } from "./Model.ts"
 const AcceptedAnswer = Accepted.pipe(
   HttpApiSchema.encodeToWithHeaders(
     {
-      body: Schema.String.pipe(HttpApiSchema.asText(), HttpApiSchema.status(202)),
+      body: HttpApiSchema.Empty(202),
       headers: { "x-message-id": MessageId }
     },
     {
       decode: ({ headers }) => Accepted.make({ messageId: headers["x-message-id"] }),
-      encode: ({ messageId }) => ({ body: "", headers: { "x-message-id": messageId } })
+      encode: ({ messageId }) => ({ body: undefined, headers: { "x-message-id": messageId } })
     }
   )
 )

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Form from "@breakwater/core/Form"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "@breakwater/core/Platform"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "@breakwater/core/PlatformApi"
 import * as Safety from "@breakwater/core/Safety"
 import * as Schema from "effect/Schema"
 import { CardErrorAnswer } from "./Errors.ts"

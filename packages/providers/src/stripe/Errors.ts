@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import type { ErrorTable } from "@breakwater/core/ErrorTable"
-import { HttpApiSchema } from "@breakwater/core/Platform"
+import { HttpApiSchema } from "@breakwater/core/PlatformApi"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"

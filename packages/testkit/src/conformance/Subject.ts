@@ -2,8 +2,8 @@
  * What a suite is about: the operations of a declaration, and what its user says of them, held against each other before anything runs.
  * @internal
  */
-import { HttpApi } from "@breakwater/core/Platform"
-import type { HttpApiEndpoint } from "@breakwater/core/Platform"
+import { HttpApi } from "@breakwater/core/PlatformApi"
+import type { HttpApiEndpoint } from "@breakwater/core/PlatformApi"
 import type * as Provider from "@breakwater/core/Provider"
 import * as Operations from "@breakwater/core/Operation"
 import type { Operation } from "@breakwater/core/Operation"
