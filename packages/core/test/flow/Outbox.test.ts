@@ -534,6 +534,28 @@ describe("An outbox's worker", () => {
     assert.deepStrictEqual(found, { took: 10, after: { Done: 1, Claimed: 1, Ready: 1 }, due: ["long", "late"] })
   })
 
+  it("lets end, too, what it claimed again while it still had it", () => {
+    let ended = 0
+    const queue = recording(() =>
+      Effect.andThen(
+        Effect.sleep("40 seconds"),
+        Effect.sync(() => ended++)
+      )
+    )
+    const timeout = storeError({ store: "outbox", operation: "renew" }, "timeout")
+    inTime(
+      Effect.gen(function* () {
+        const store = OutboxMemory.make()
+        yield* Effect.provideService(queue.mails.add({ to: "ada" }, { key: "a" }), OutboxStore, store)
+        const run = queue.mails.run({ concurrency: 2, batch: 2, lease: "30 seconds", shutdownGrace: "1 minute" })
+        const deaf = OutboxStore.of({ ...store, renew: () => Effect.fail(timeout) })
+        yield* Effect.timeoutOption(Effect.provideService(run, OutboxStore, deaf), "45 seconds")
+      }).pipe(Effect.provide(Logger.layer([])))
+    )
+
+    assert.deepStrictEqual([queue.seen.length, ended], [2, 2])
+  })
+
   it("waits while the store is down, says so once, and goes on without doing anything twice", () => {
     const lines: Array<string> = []
     const queue = recording()
