@@ -15,7 +15,7 @@ import { SqlClient } from "effect/sql"
 import { join } from "node:path"
 import { inject } from "vitest"
 import { folder, inPostgres } from "../store/support/Adapters.ts"
-import type { Shop } from "./support/OrderFlow.ts"
+import type { Till } from "./support/OrderFlow.ts"
 import * as OrderFlow from "./support/OrderFlow.ts"
 
 type Stripes = Effect.Success<ReturnType<typeof SimulatedStripe.make>>
@@ -24,9 +24,7 @@ interface World {
   readonly stripe: Stripes
   readonly sendgrid: SimulatedSendGrid.SimulatedSendGrid
   /** Opens what one life of the process uses, and runs it. */
-  readonly live: (
-    program: (place: Shop["place"]) => Effect.Effect<void, unknown, OutboxStore>
-  ) => Effect.Effect<void, unknown>
+  readonly live: (program: (till: Till) => Effect.Effect<void, unknown, OutboxStore>) => Effect.Effect<void, unknown>
   kills: number
 }
 
@@ -34,12 +32,13 @@ interface World {
 const inMemory = Effect.sync((): World["live"] => {
   const store = OutboxMemory.make()
   const placed = new Set<string>()
-  const place: Shop["place"] = (order, commands) =>
+  const place: Till["place"] = (order, commands) =>
     Effect.andThen(
       Effect.sync(() => placed.add(order)),
       Effect.asVoid(commands)
     )
-  return (program) => Effect.provideService(program(place), OutboxStore, store)
+  const till: Till = { place, isPlaced: (order) => Effect.sync(() => placed.has(order)) }
+  return (program) => Effect.provideService(program(till), OutboxStore, store)
 })
 
 const inFile = Effect.map(folder, (path): World["live"] => {
@@ -51,8 +50,7 @@ const inFile = Effect.map(folder, (path): World["live"] => {
   const opened = Stores.layerSql().pipe(Layer.provideMerge(client))
   return (program) =>
     Effect.gen(function* () {
-      const { place } = yield* OrderFlow.inTable("orders")
-      yield* program(place)
+      yield* program(yield* OrderFlow.inTable("orders"))
     }).pipe(Effect.provide(opened))
 })
 
@@ -90,8 +88,8 @@ const flow = (
     }),
     program: (world) =>
       Effect.gen(function* () {
-        const life = world.live((place) =>
-          Effect.provide(OrderFlow.run({ orders, place, looks, leaseMillis }), clients(world))
+        const life = world.live((till) =>
+          Effect.provide(OrderFlow.run({ orders, till, looks, leaseMillis }), clients(world))
         )
         const shop = yield* Process.start("shop", Effect.orDie(life), { maxKills })
         yield* shop.join

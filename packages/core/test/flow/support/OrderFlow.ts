@@ -7,13 +7,19 @@ import { Process } from "@breakwater/testkit"
 import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 
-export interface Shop {
-  readonly orders: ReadonlyArray<string>
-  /** Where orders are kept: writes one, and what belongs to it, in one transaction. */
+/** Where orders are kept. */
+export interface Till {
+  /** Writes an order, and what belongs to it, in one transaction. */
   readonly place: <E>(
     order: string,
     commands: Effect.Effect<unknown, E, OutboxStore>
   ) => Effect.Effect<void, unknown, OutboxStore>
+  readonly isPlaced: (order: string) => Effect.Effect<boolean, unknown>
+}
+
+export interface Shop {
+  readonly orders: ReadonlyArray<string>
+  readonly till: Till
   /** It looks for an e-mail that may have been sent before it sends it again. */
   readonly looks: boolean
   readonly leaseMillis: number
@@ -72,12 +78,14 @@ const chargesOf = ({ name = "shop" }: Shop, mails: ReturnType<typeof mailsOf>) =
 
 /** The program of a process: places the orders, and works until all is done. It may be started again at any time. */
 export const run = Effect.fnUntraced(function* (shop: Shop) {
-  const { leaseMillis, orders, place } = shop
+  const { leaseMillis, orders, till } = shop
   const mails = mailsOf(shop)
   const charges = chargesOf(shop, mails)
   for (const order of orders) {
+    // A customer orders once: what is placed and has no command is lost.
+    if (yield* till.isPlaced(order)) continue
     yield* Process.point("ordering")
-    yield* place(order, charges.add({ order }, { key: `order/${order}/charge`, orderingKey: "till" }))
+    yield* till.place(order, charges.add({ order }, { key: `order/${order}/charge`, orderingKey: "till" }))
     yield* Process.point("ordered")
   }
   const options = { concurrency: 1, batch: 2, lease: leaseMillis, pollEvery: 1000 }
@@ -95,7 +103,7 @@ export const run = Effect.fnUntraced(function* (shop: Shop) {
 export const inTable = Effect.fnUntraced(function* (table: string) {
   const sql = yield* SqlClient.SqlClient
   yield* sql`CREATE TABLE IF NOT EXISTS ${sql(table)} (id text PRIMARY KEY)`
-  const place: Shop["place"] = (order, commands) =>
+  const place: Till["place"] = (order, commands) =>
     sql.withTransaction(
       Effect.gen(function* () {
         yield* sql`INSERT INTO ${sql(table)} (id) VALUES (${order}) ON CONFLICT DO NOTHING`
@@ -104,8 +112,7 @@ export const inTable = Effect.fnUntraced(function* (table: string) {
         yield* Process.point("about to commit")
       })
     )
-  const placed = Effect.map(sql<{ id: string }>`SELECT id FROM ${sql(table)} ORDER BY id`, (rows) =>
-    rows.map(({ id }) => id)
-  )
-  return { place, placed }
+  const isPlaced = (order: string) =>
+    Effect.map(sql`SELECT id FROM ${sql(table)} WHERE id = ${order}`, ({ length }) => length > 0)
+  return { place, isPlaced } satisfies Till
 })

@@ -21,8 +21,8 @@ const clients = Layer.merge(
 ).pipe(Layer.provide(FetchHttpClient.layer))
 
 const program = Effect.gen(function* () {
-  const { place } = yield* OrderFlow.inTable(table)
-  yield* OrderFlow.run({ orders, place, looks: false, leaseMillis: 1000, name: table })
+  const till = yield* OrderFlow.inTable(table)
+  yield* OrderFlow.run({ orders, till, looks: false, leaseMillis: 1000, name: table })
 }).pipe(
   Effect.provide([clients, KillPoint.layer, Stores.layerPostgres({ prefix }).pipe(Layer.provideMerge(postgresClient))])
 )
