@@ -174,7 +174,7 @@ const file = (name: string, synchronous: "full" | "normal") =>
 
 const prefix = `bench_${process.pid}`
 const dropTables = Effect.flatMap(SqlClient.SqlClient, (sql) =>
-  Effect.forEach(["idempotency", "outbox", "answer", "answer_tag", "lease", "migrations"], (table) =>
+  Effect.forEach(["idempotency", "outbox", "answer", "answer_tag", "lease", "link", "migrations"], (table) =>
     sql.unsafe(`DROP TABLE ${prefix}_${table}`)
   )
 )

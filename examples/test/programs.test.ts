@@ -148,3 +148,19 @@ describe("checkout", () => {
       assert.include(stdout, `  --${option} `)
   })
 })
+
+describe("07-answers (CACHE-1, DEGR-1)", () => {
+  it("shows the last rate and its age for as long as declared, and then that there is none", async () => {
+    const { code, stdout } = await run("07-answers.ts")
+
+    assert.strictEqual(code, 0)
+    assert.deepStrictEqual(stdout.trim().split("\n"), [
+      "EURUSD 1.08 (live, 0 old)",
+      "EURUSD 1.08 (cached, 3m old)",
+      "EURUSD 1.08 (stale, 30m old, since transport failed with ECONNREFUSED)",
+      "no rate: transport failed with ECONNREFUSED",
+      "no rate: transport failed with ECONNREFUSED",
+      "EURUSD 1.08 (live, 0 old)"
+    ])
+  })
+})

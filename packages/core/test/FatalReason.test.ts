@@ -17,7 +17,8 @@ describe("FatalReason", () => {
         "quota exhausted (402)",
         "idempotency key mismatch (400 idempotency_error)",
         "invalid response (200): data.0.amount: expected a whole number",
-        "rejected (418 teapot)"
+        "rejected (418 teapot)",
+        "dry run, not sent"
       ]
     )
   })

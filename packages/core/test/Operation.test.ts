@@ -52,12 +52,14 @@ describe("Operation.ofApi", () => {
         policy: resolved({ attempts: 2 }),
         written: { attempts: 2 },
         cost: 1,
+        dryRun: undefined,
         declared: {
           success: new Map([[200, "json"]]),
           error: new Map([[402, "json"]]),
           streams: false,
           emptySuccess: false
-        }
+        },
+        answers: undefined
       }
     )
   })
@@ -232,7 +234,9 @@ describe("Operation.undeclared", () => {
       policy,
       written: {},
       cost: 1,
-      declared: undefined
+      dryRun: undefined,
+      declared: undefined,
+      answers: undefined
     })
     assert.deepStrictEqual(Operation.undeclared({ ...made, keys }).keys, keys)
   })

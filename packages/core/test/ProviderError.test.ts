@@ -241,7 +241,8 @@ describe("ProviderError.errorCode", () => {
       ["QuotaExhausted", "HTTP_402"],
       ["IdempotencyMismatch", "HTTP_400"],
       ["ResponseInvalid", "RESPONSE_INVALID"],
-      ["Rejected", "HTTP_418"]
+      ["Rejected", "HTTP_418"],
+      ["DryRun", "DRY_RUN"]
     ])
   })
 

@@ -182,6 +182,12 @@ export const ofResponse = (call: RunningCall, response: BufferedResponse, now: n
   return ofFailedStatus(call, response, told, now)
 }
 
+/** The provider has confirmed what is kept: it tells of its limits all the same. @category classification @since 0.1.0 */
+export const ofNotModified = (call: RunningCall, response: BufferedResponse, now: number): undefined => {
+  call.answer = response
+  learn(call, response, now)
+}
+
 /** Codes of failures in which no request reached the provider: no name, no connection, no TLS. A damaged TLS record comes later. */
 const unconnected =
   /^(?:ENOTFOUND|EAI_AGAIN|EAI_NODATA|EAI_NONAME|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_PROXY_.*|CERT_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|UNABLE_TO_.*|ERR_TLS_.*|ERR_SSL_(?!.*(?:BAD_RECORD|DECRYPTION|INTERNAL_ERROR)).*)$/u

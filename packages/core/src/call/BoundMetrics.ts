@@ -52,6 +52,7 @@ export class BoundMetrics {
   private readonly http: Labels
   private readonly ends = new Map<string, { readonly count: Series; readonly duration: Series }>()
   private readonly answers = new Map<number | string, Series>()
+  private readonly kept = new Map<Telemetry.Answered, Series>()
   private readonly others = new Map<Series, Map<string, Series>>()
 
   constructor(owner: Owner, operation: Operation) {
@@ -95,6 +96,18 @@ export class BoundMetrics {
       ...(errorType === undefined ? {} : { [attribute.errorType]: errorType })
     })
     this.answers.set(key, made)
+    return made
+  }
+
+  /** A call of an operation that keeps answers has its own. */
+  answered(how: Telemetry.Answered, context: Context.Context<never>): void {
+    const series = this.kept.get(how) ?? this.bindKept(how)
+    series.updateUnsafe(1, context)
+  }
+
+  private bindKept(how: Telemetry.Answered): Series {
+    const made = Telemetry.bind(Telemetry.answers, { ...this.base, [attribute.outcome]: how })
+    this.kept.set(how, made)
     return made
   }
 

@@ -44,7 +44,7 @@ import * as StreamedBody from "./StreamedBody.ts"
 export { withDeadline } from "../policy/Deadline.ts"
 export { currentKey } from "./EffectAttempt.ts"
 export type { Classification } from "./EffectAttempt.ts"
-export { refreshLane, withClass, withCorrelationId, withPartition, withPolicy } from "./CallSettings.ts"
+export { dryRun, refreshLane, withClass, withCorrelationId, withPartition, withPolicy } from "./CallSettings.ts"
 export type { TrafficClass } from "../vocabulary/TrafficClass.ts"
 
 /** What is shared by the calls of one origin, when no provider is declared. @category models @since 0.1.0 */

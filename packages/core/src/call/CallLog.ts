@@ -14,7 +14,7 @@ import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { isFatalReason } from "../vocabulary/FatalReason.ts"
 import { errorCode, isProviderError } from "../vocabulary/ProviderError.ts"
 import { failureCode } from "../vocabulary/Redaction.ts"
-import type { Denial, Refreshed, WaitFor } from "../vocabulary/Telemetry.ts"
+import type { Answered, Denial, Refreshed, WaitFor } from "../vocabulary/Telemetry.ts"
 import { attribute, event, field } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import { happened } from "./CallSpan.ts"
@@ -153,6 +153,26 @@ export const refused = (
   })
 }
 
+/** How much a request that was not sent would have sent; nothing of what. */
+const sizeOf = ({ request }: RunningCall): string => {
+  if (request === undefined || request.body._tag === "Empty") return ""
+  return request.body._tag === "Uint8Array" ? `, ${request.body.body.length} bytes` : ", a stream"
+}
+
+/** A write that was kept back in a dry run: a line at level Info, with what would have been sent but for its values. @category logging @since 0.1.0 */
+export const rehearsed = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<void> => {
+  const labels = { [attribute.reason]: "DryRun" }
+  happened(call, fiber, event.refusal, labels)
+  call.connection.metrics(call.operation).observe(Telemetry.refusals, fiber.context, labels)
+  const { method, name, template } = call.operation
+  const what = `${method === "" ? "an effect" : `${method} ${template}`.trim()}${sizeOf(call)}`
+  const key = call.key === undefined ? "" : ", with an idempotency key"
+  return write(call, Effect.logInfo(`${name} dry run, not sent: ${what}${key}`), {
+    ...fields(call, fiber, { attempt: 1, millis: now - call.startedAt }, undefined, undefined),
+    [field.event]: "dry run"
+  })
+}
+
 /** What a policy in shadow mode would have done, at level Debug. @category logging @since 0.1.0 */
 export const watched = (call: RunningCall, fiber: AnyFiber, what: string): Effect.Effect<void> => {
   const attempt = call.attempts + 1
@@ -160,6 +180,22 @@ export const watched = (call: RunningCall, fiber: AnyFiber, what: string): Effec
   return write(call, Effect.logDebug(`${call.operation.name} attempt ${attempt} in shadow mode: ${what}`), {
     ...annotations,
     [field.event]: "shadow"
+  })
+}
+
+/** A kept answer was given, at level Debug. @category logging @since 0.1.0 */
+export const kept = (call: RunningCall, fiber: AnyFiber, how: Answered): Effect.Effect<void> => {
+  const age = inWords(call.standIn?.ageMillis ?? 0)
+  const annotations = fields(
+    call,
+    fiber,
+    { attempt: call.attempts, millis: call.now - call.startedAt },
+    undefined,
+    undefined
+  )
+  return write(call, Effect.logDebug(`${call.operation.name} answered by what is kept: ${how}, ${age} old`), {
+    ...annotations,
+    [field.event]: "kept answer"
   })
 }
 

@@ -24,6 +24,7 @@ interface Settings {
   readonly traffic?: TrafficClass | undefined
   readonly partition?: string | undefined
   readonly inRefreshLane?: boolean | undefined
+  readonly inDryRun?: boolean | undefined
 }
 
 const unset: Settings = {}
@@ -81,6 +82,13 @@ export const withPartition: {
  */
 export const refreshLane = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   withSettings(self, { inRefreshLane: true })
+
+/**
+ * Sends no write inside: each is encoded, checked and told in a line at level Info, and gives what its operation declares for it (`Operation.dryRun`), or fails with `FatalError` and the reason `DryRun`. Reads go
+ * out as ever, and so does the refreshing of a credential. @category combinators @since 0.1.0
+ */
+export const dryRun = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  withSettings(self, { inDryRun: true })
 
 const ownHeader = "x-request-id"
 
@@ -147,6 +155,7 @@ export const settingsOf = (
   call.clock = fiber.getRef(Clock.Clock)
   const {
     correlationId: id,
+    inDryRun = false,
     inRefreshLane,
     override,
     partition,
@@ -167,6 +176,7 @@ export const settingsOf = (
   call.deadlineAt = outerDeadline === undefined ? deadlineAt : Math.max(now, Math.min(deadlineAt, outerDeadline))
   call.policy = policy
   call.partition = partition
+  call.inDryRun = inDryRun
   if (partition !== undefined && (partition === "" || partition.length > 256)) return partitionRule
   if (inRefreshLane === true) {
     call.lane = call.connection.refreshes

@@ -18,7 +18,8 @@ import type * as Scope from "effect/Scope"
 import type { Streamed } from "../definition/Body.ts"
 import type { Environment } from "../definition/Auth.ts"
 import * as Auth from "../definition/Auth.ts"
-import type { CallPolicy, CallPolicyError } from "../definition/CallPolicy.ts"
+import type { CallPolicy } from "../definition/CallPolicy.ts"
+import { CallPolicyError } from "../definition/CallPolicy.ts"
 import * as CallPolicies from "../definition/CallPolicy.ts"
 import * as Operation from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
@@ -27,9 +28,10 @@ import * as PolicyVariables from "../definition/PolicyVariables.ts"
 import type { Any, Provider } from "../definition/Provider.ts"
 import { isSecure } from "../vocabulary/SecureUrl.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
+import { AnswerStore } from "../store/AnswerStore.ts"
 import * as Connections from "../store/Connections.ts"
 import type { StandingStops } from "../store/Stops.ts"
-import { Stops } from "../store/Stops.ts"
+import { covers, Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
 import * as CredentialSources from "../store/CredentialSource.ts"
 import { CredentialSourceError } from "../store/CredentialSource.ts"
@@ -39,6 +41,7 @@ import { HttpClient } from "../vocabulary/Platform.ts"
 import type { FatalError, OutcomeUnknown, RetryableError } from "../vocabulary/ProviderError.ts"
 import * as Redaction from "../vocabulary/Redaction.ts"
 import type * as Safety from "../vocabulary/Safety.ts"
+import type { AnswerEngine } from "./AnswerPath.ts"
 import * as ClientMethods from "./ClientMethods.ts"
 import { Connection } from "./Connection.ts"
 import { LivePolicy } from "./LivePolicy.ts"
@@ -264,6 +267,7 @@ const connectionOf = (
     },
     requestIdHeader: provider.requestIdHeader,
     traceContext: provider.traceContext,
+    version: provider.version?.value,
     salt: parts.salt
   }
   return new Connection(connection, OriginMemory.shared(parts.client, origin, connection.policy.breaker))
@@ -275,6 +279,22 @@ const startLine = (provider: Any, options: LayerOptions, environment: Environmen
   const version = provider.version === undefined ? "unpinned" : provider.version.value
   return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}`
 }
+
+/** The first name of `<PROVIDER>_DRY_RUN` that means no write: what it was to hold back would be sent. */
+const dryRunProblem =
+  ({ api, name }: Any) =>
+  ({ dryRun }: Configured): CallPolicyError | undefined => {
+    const writes = Operation.matchedOf(api as HttpApi.Top).filter(({ safety }) => safety !== "safe")
+    const wrong = dryRun.find((pattern) => !writes.some(({ path }) => covers(pattern, path)))
+    if (wrong === undefined) return undefined
+    const rule = `names ${wrong}, which is no write of ${name}: true, or names of ${writes.map(({ path }) => path).join(", ")}`
+    return new CallPolicyError({
+      owner: name,
+      field: "dryRun",
+      rule,
+      variable: `${PolicyVariables.prefixOf(name)}_DRY_RUN`
+    })
+  }
 
 /** The policy of a layer, and with it those of its operations. */
 interface ResolvedProvider {
@@ -314,6 +334,20 @@ const heeded = Effect.fnUntraced(function* (
   return heed
 })
 
+/** What keeps the answers of a connection, where an operation declares something about them. */
+const answersOf = Effect.fnUntraced(function* (
+  connection: Connection,
+  operations: ReadonlyMap<string, Operation.Operation>
+) {
+  for (const { answers } of operations.values()) {
+    const engine = (answers?.keep ?? answers?.invalidates)?.engine
+    if (engine === undefined) continue
+    const store = Option.getOrUndefined(yield* Effect.serviceOption(AnswerStore))
+    return (engine as AnswerEngine).open({ connection, scope: yield* Effect.scope, store })
+  }
+  return undefined
+})
+
 const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: LayerOptions, from?: FromConfig) {
   const environment = options.environment ?? "sandbox"
   const baseUrl = (options.baseUrl ?? provider.environments[environment]).replace(/\/+$/u, "")
@@ -325,6 +359,7 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
       connection: options.connection ?? "default",
       built: CallPolicies.merge(provider.policy ?? {}, options.policy ?? {}),
       resolve: resolve(provider),
+      problemOf: dryRunProblem(provider),
       ...from
     })
   )
@@ -334,17 +369,27 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const stops = yield* Stops
   const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops })
   const heed = yield* heeded(provider.name, policy, stops)
+  const rehearse = (): void => {
+    const { dryRun } = policy.configured
+    connection.dryRun = dryRun.length === 0 ? undefined : dryRun
+  }
+  rehearse()
   policy.onChange((next, reach) => {
     heed(reach.now)
+    rehearse()
     connection.configure(next, reach)
     for (const [path, operation] of operations) Operation.repolicy(operation, next.operations.get(path) ?? operation)
   })
+  connection.answers = yield* answersOf(connection, operations)
   yield* Connections.register({
     health: (now) => connection.health(now),
     circuits: () => connection.circuits(),
-    policy
+    policy,
+    answers: connection.answers
   })
-  yield* Effect.logInfo(startLine(provider, options, environment, baseUrl))
+  const { dryRun } = policy.configured
+  const rehearsed = dryRun.length === 0 ? "" : `, dry run: ${PolicyVariables.dryRunText(dryRun)} not sent`
+  yield* Effect.logInfo(startLine(provider, options, environment, baseUrl) + rehearsed)
   return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
 })
 
@@ -369,7 +414,7 @@ const settings = (prefix: string) =>
 
 /**
  * `layer` with its settings from `Config`: `<PROVIDER>_API_KEY` (secret), `_ENVIRONMENT` (`sandbox` by default), `_BASE_URL`, `_CONNECTION`, `USER_AGENT`, and the policy, a variable for each field:
- * `_DEADLINE`, `_ATTEMPTS`, `_BREAKER_OPEN_FOR`, … (`docs/policies.md` has them all). What `options` give goes before the provider's policy, what `Config` gives before both. The key is read again
+ * `_DEADLINE`, `_ATTEMPTS`, `_BREAKER_OPEN_FOR`, … (`docs/policies.md` has them all). `_STOPPED` stops its calls, `_DRY_RUN` keeps its writes back. What `options` give goes before the provider's policy, what `Config` gives before both. The key is read again
  * after a 401, so that a rotated one needs no restart; the policy by `Policies.reload`. @category layers @since 0.1.0
  */
 export const layerConfig = <I, P extends Any>(

@@ -83,7 +83,7 @@ export const make = <P extends Any>(
     for (const { decode, endpoint, group, path, schemas, topLevel } of ResponseDecoding.ofApi(api)) {
       const operation = operations.get(path)
       if (operation === undefined) continue
-      const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode))
+      const kind = HttpAttempt.declared(ResponseDecoding.inCall(decode), decode)
       const httpClient = clientFor(connection, operation, kind, client, baseUrl)
       const generate = HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
       const compiled = compile === undefined ? generate : Effect.andThen(compile(schemas), generate)

@@ -26,6 +26,7 @@ import type { Headers } from "../vocabulary/Platform.ts"
 import { errorCode } from "../vocabulary/ProviderError.ts"
 import type { Redaction } from "../vocabulary/Redaction.ts"
 import type { RetryableReason } from "../vocabulary/RetryableReason.ts"
+import type { AnswerCache } from "./AnswerCache.ts"
 import { BoundMetrics } from "./BoundMetrics.ts"
 import type { Flight } from "./Flights.ts"
 import { Breaker } from "./Breaker.ts"
@@ -60,6 +61,10 @@ export interface ConnectionOptions {
   readonly headers?: Record<string, string> | undefined
   readonly requestIdHeader?: string | undefined
   readonly traceContext?: boolean | undefined
+  /** Version of the provider's API that its requests are pinned to. */
+  readonly version?: string | undefined
+  /** Counts what was authorised anew or revoked: answers of an earlier epoch are nobody's. Default 0. */
+  readonly epoch?: number | undefined
   /** From 0 to below 1, drawn when the layer was built: tells the correlation ids of this process from those of others. */
   readonly salt: number
 }
@@ -129,6 +134,8 @@ export class Connection {
   policy: ResolvedPolicy
   written: CallPolicy
   readonly stops: StandingStops
+  /** The writes that are not sent, as `Config` names them; `undefined` while all are. */
+  dryRun: ReadonlyArray<string> | undefined = undefined
   readonly calls: Lane
   readonly rate: RateBudget
   readonly dialect: ResolvedDialect
@@ -145,6 +152,8 @@ export class Connection {
   private lastFailure: (() => ConnectionHealth["lastFailure"]) | undefined = undefined
   private readonly metricsByOperation = new Map<string, BoundMetrics>()
   private readonly saidOfEnds = new Map<string, Set<string>>()
+  /** Answers that are kept, where an operation declares so. */
+  answers: AnswerCache | undefined = undefined
   /** Reads under way that others wait for, by what they ask for. */
   readonly flights = new Map<string, Flight>()
   private readonly hedgeDelays = new Map<string, { readonly options: HedgeOptions; readonly delay: HedgeDelay }>()

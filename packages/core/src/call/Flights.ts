@@ -25,7 +25,10 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 /** A flight under way. @category models @since 0.1.0 */
 export interface Flight {
-  readonly fiber: AnyFiber
+  /** `undefined` until it runs. */
+  fiber: AnyFiber | undefined
+  /** The call that it makes. */
+  call: RunningCall
   waiting: number
 }
 
@@ -56,37 +59,67 @@ const askedBy = ({
   return JSON.stringify([method, url, UrlParams.toString(urlParams), said, sent])
 }
 
+/** Whose calls may wait for one another: under the same policy, class, partition and credential. @category accessors @since 0.1.0 */
+export const companyOf = ({ connection, operation, partition, policy, rank }: RunningCall): string => {
+  const generation = connection.options.credential?.peek()?.generation ?? 0
+  return `${operation.name} ${generation} ${numberOf(policy)} ${rank} ${partition ?? ""}`
+}
+
 /** What the call must have in common with another one to wait for its answer; `undefined` if it may not. @category accessors @since 0.1.0 */
 export const keyOf = (call: RunningCall): string | undefined => {
-  const { body, connection, flight, operation, policy, request, shadowed } = call
+  const { body, flight, operation, policy, request, shadowed } = call
   if (!policy.coalesce || operation.safety !== "safe" || flight || shadowed !== undefined) return undefined
   // Nobody but its reader can have a body that is on its way.
   if (body !== undefined) return undefined
   const asked = request === undefined ? undefined : askedBy(request)
   if (asked === undefined) return undefined
-  const generation = connection.options.credential?.peek()?.generation ?? 0
-  return `${operation.name} ${generation} ${numberOf(policy)} ${call.rank} ${call.partition ?? ""} ${asked}`
+  return `${companyOf(call)} ${asked}`
 }
 
 /** Runs in nobody's fiber, so that the first caller may leave; everything else of the context is the first caller's. */
-const launched = (call: RunningCall, fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>) => {
-  const flying = new RunningCall(call)
+const launched = (call: RunningCall, flight: Flight, flown: Effect.Effect<unknown, unknown>) => {
+  const flying = flight.call
   flying.flight = true
   flying.span = call.span
-  const flown = withCorrelationId(fly(flying), call.correlationId)
-  return Effect.forkDetach(Effect.provideService(flown, CurrentDeadline, undefined), { startImmediately: true })
+  const correlated = withCorrelationId(flown, call.correlationId)
+  return Effect.forkDetach(Effect.provideService(correlated, CurrentDeadline, undefined), { startImmediately: true })
 }
+
+/** Found by others from the instant in which it begins; one that another was faster than waits for that instead. */
+const begun = (
+  flight: Flight,
+  key: string,
+  fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>
+): Effect.Effect<unknown, unknown> =>
+  Effect.withFiber((fiber) => {
+    const { flights } = flight.call.connection
+    const under = flights.get(key)
+    if (under?.fiber !== undefined) {
+      under.waiting++
+      flight.call = under.call
+      return Effect.ensuring(Fiber.join(under.fiber), leave(under))
+    }
+    flight.fiber = fiber
+    flights.set(key, flight)
+    fiber.addObserver(() => {
+      if (flights.get(key) === flight) flights.delete(key)
+    })
+    return fly(flight.call)
+  })
 
 const joined = (call: RunningCall, fiber: AnyFiber): void => {
   CallSpan.happened(call, fiber, event.coalesced, {})
   call.connection.metrics(call.operation).observe(Telemetry.coalesced, fiber.context)
 }
 
-/** Whoever leaves last ends the flight. */
+/** Whoever leaves last ends the flight, which nobody finds any more. */
 const leave = (flight: Flight): Effect.Effect<void> =>
   Effect.sync(() => {
     flight.waiting--
-    if (flight.waiting === 0 && flight.fiber.pollUnsafe() === undefined) flight.fiber.interruptUnsafe()
+    const { fiber } = flight
+    if (flight.waiting > 0 || fiber === undefined || fiber.pollUnsafe() !== undefined) return
+    flight.fiber = undefined
+    fiber.interruptUnsafe()
   })
 
 const late = (call: RunningCall): AttemptFailure =>
@@ -95,18 +128,17 @@ const late = (call: RunningCall): AttemptFailure =>
     unhealthy: false
   })
 
-/** Waits for the flight, for as long as this call may; the failure if that was too short. */
-const awaited = Effect.fnUntraced(function* (call: RunningCall, flight: Flight) {
-  flight.waiting++
+/** Waits for the flight, for as long as this call may; nothing if that was too short. */
+const awaited = (call: RunningCall, flight: Flight, flying: AnyFiber) => {
   const left = Effect.withFiber((fiber) => Effect.succeed(call.deadlineAt - nowOf(fiber)))
-  return yield* Effect.ensuring(
-    Effect.flatMap(left, (millis) => Effect.timeoutOption(Fiber.await(flight.fiber), Math.max(0, millis))),
+  return Effect.ensuring(
+    Effect.flatMap(left, (millis) => Effect.timeoutOption(Fiber.await(flying), Math.max(0, millis))),
     leave(flight)
   )
-})
+}
 
 /**
- * The outcome of the flight that asks for what this call asks for, which is begun if there is none; `fly` runs a call of its own, `refuse` ends this one.
+ * The outcome of the flight that asks for what this call asks for, which is begun if there is none; `fly` runs a call of its own, which `make` makes, `refuse` ends this one.
  * @category combinators @since 0.1.0
  */
 export const share = Effect.fnUntraced(function* (
@@ -114,30 +146,19 @@ export const share = Effect.fnUntraced(function* (
   fiber: AnyFiber,
   key: string,
   fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>,
-  refuse: (failure: AttemptFailure, now: number) => Effect.Effect<never, unknown>
+  refuse: (failure: AttemptFailure, now: number) => Effect.Effect<never, unknown>,
+  make: () => RunningCall = () => new RunningCall(call)
 ): Effect.fn.Return<unknown, unknown> {
-  const { flights } = call.connection
-  const under = flights.get(key)
-  if (under !== undefined) joined(call, fiber)
-  const flight = under ?? (yield* begun(call, key, fly))
-  const exit = yield* awaited(call, flight)
+  const under = call.connection.flights.get(key)
+  const isUnderWay = under?.fiber !== undefined
+  if (isUnderWay) joined(call, fiber)
+  const flight: Flight = isUnderWay ? under : { fiber: undefined, call: make(), waiting: 0 }
+  // Before anything else runs: the last one to leave must see who comes.
+  flight.waiting++
+  const flying = under?.fiber ?? (yield* launched(call, flight, begun(flight, key, fly)))
+  const exit = yield* awaited(call, flight, flying)
   call.now = nowOf(fiber)
+  call.answer = flight.call.answer
+  call.standIn = flight.call.standIn
   return Option.isSome(exit) ? yield* exit.value : yield* refuse(late(call), call.now)
-})
-
-const begun = Effect.fnUntraced(function* (
-  call: RunningCall,
-  key: string,
-  fly: (flight: RunningCall) => Effect.Effect<unknown, unknown>
-) {
-  const { flights } = call.connection
-  const fiber = yield* launched(call, fly)
-  const flight: Flight = { fiber, waiting: 0 }
-  if (fiber.pollUnsafe() === undefined) {
-    flights.set(key, flight)
-    fiber.addObserver(() => {
-      if (flights.get(key) === flight) flights.delete(key)
-    })
-  }
-  return flight
 })

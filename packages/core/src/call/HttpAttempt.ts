@@ -168,13 +168,15 @@ export const plain: AttemptKind = {
   lastAnswer: (call) => call.answer
 }
 
-/** Attempts of a declared operation, whose answers `decode` reads. @category kinds @since 0.1.0 */
+/** Attempts of a declared operation, whose answers `decode` reads; `restore` reads one that was kept. @category kinds @since 0.1.0 */
 export const declared = (
-  decode: (call: RunningCall, response: BufferedResponse) => Effect.Effect<unknown, unknown>
+  decode: (call: RunningCall, response: BufferedResponse) => Effect.Effect<unknown, unknown>,
+  restore?: AttemptKind["restore"]
 ): AttemptKind => ({
   wire: send,
   exchange,
   further,
   classify,
-  result: (call) => decode(call, call.answer as BufferedResponse)
+  result: (call) => decode(call, call.answer as BufferedResponse),
+  restore
 })

@@ -33,6 +33,8 @@ export interface LivePolicyOptions<R extends Resolved> {
   /** What it is built with. */
   readonly built: CallPolicy
   readonly resolve: (written: CallPolicy) => Result.Result<R, CallPolicyError>
+  /** What `Config` says beside the policy that cannot be. */
+  readonly problemOf?: ((configured: Configured) => CallPolicyError | undefined) | undefined
   /** What `Config` says, and how it is asked again. */
   readonly configured?: Configured | undefined
   readonly reread?: Effect.Effect<Configured, Config.ConfigError> | undefined
@@ -88,16 +90,25 @@ export class LivePolicy<R extends Resolved> implements PolicyControl {
   }
 }
 
-const stopping = (before: Configured, after: Configured): ReadonlyArray<PolicyFields.FieldChange> =>
-  before.stopped === after.stopped
-    ? []
-    : [{ field: "stopped", from: String(before.stopped), to: String(after.stopped) }]
+/** What is not of the policy, and changes with it. */
+const stopping = (before: Configured, after: Configured): ReadonlyArray<PolicyFields.FieldChange> => {
+  const [from, to] = [ConfiguredPolicy.dryRunText(before.dryRun), ConfiguredPolicy.dryRunText(after.dryRun)]
+  return [
+    ...(before.stopped === after.stopped
+      ? []
+      : [{ field: "stopped", from: String(before.stopped), to: String(after.stopped) }]),
+    ...(from === to ? [] : [{ field: "dryRun", from, to }])
+  ]
+}
 
 const resolved = <R extends Resolved>(
-  { built, resolve }: LivePolicyOptions<R>,
+  { built, problemOf, resolve }: LivePolicyOptions<R>,
   configured: Configured,
   operator: CallPolicy
-): Result.Result<R, CallPolicyError> =>
-  Result.mapError(resolve(merge(merge(built, configured.policy), operator)), (error) =>
+): Result.Result<R, CallPolicyError> => {
+  const problem = problemOf?.(configured)
+  if (problem !== undefined) return Result.fail(problem)
+  return Result.mapError(resolve(merge(merge(built, configured.policy), operator)), (error) =>
     ConfiguredPolicy.blamed(error, configured)
   )
+}

@@ -1,7 +1,7 @@
 /**
  * The path of a call, in one place:
  *
- *   deadline ▸ [answer cache ▸ coalesce ▸ idempotency record] ▸ encoded once ▸ retry loop (retry budget before attempt 2…) ▸ [hedge] ▸
+ *   deadline ▸ answer cache ▸ coalesce ▸ [idempotency record] ▸ encoded once ▸ retry loop (retry budget before attempt 2…) ▸ hedge ▸
  *     credential ready ▸ rate budget ▸ bulkhead ▸ breaker admission ▸ credential ▸ attempt timeout ( transport ▸ body read, bounded ) ▸ classify
  *   ▸ decode ▸ outcome (metrics, span, log)
  *
@@ -18,23 +18,28 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
+import { Mode } from "../definition/AnswerRules.ts"
 import type { Sample } from "../policy/Circuit.ts"
 import { CurrentDeadline } from "../policy/Deadline.ts"
+import * as Answer from "../vocabulary/Answer.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { refusal, unanswered } from "../vocabulary/AttemptFailure.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
-import { isFatalReason } from "../vocabulary/FatalReason.ts"
+import { InvalidRequest, isFatalReason } from "../vocabulary/FatalReason.ts"
 import { DeadlineExceeded, Timeout } from "../vocabulary/RetryableReason.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
+import { BufferedResponse } from "../transport/BufferedResponse.ts"
 import { isDirect } from "../transport/DirectClient.ts"
 import * as Admission from "./Admission.ts"
+import type { AnswerEngine, Way } from "./AnswerPath.ts"
 import type { AttemptEnd } from "./Breaker.ts"
 import * as CallErrors from "./CallErrors.ts"
 import * as CallLog from "./CallLog.ts"
 import * as CallNotices from "./CallNotices.ts"
 import * as CircuitLog from "./CircuitLog.ts"
 import * as CallSpan from "./CallSpan.ts"
+import * as DryRuns from "./DryRuns.ts"
 import * as Flights from "./Flights.ts"
 import * as Hedging from "./Hedging.ts"
 import * as Load from "./Load.ts"
@@ -254,8 +259,20 @@ const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unk
   })
 }
 
-/** Attempts, and what goes around them where the policy asks for it: a flight that others share, a second attempt beside a slow one. */
+/** The calls of operations that declare something about answers go by what is kept; `AnswerPath` came with the declaration. */
 const ways = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<unknown, unknown> => {
+  const { answers } = call.connection
+  const engine = call.operation.answers === undefined || call.flight ? undefined : engineOf(call)
+  if (answers === undefined || engine === undefined) return direct(call, fiber, now)
+  call.now = now
+  return engine.through(answers, call, fiber, now, way)
+}
+
+const engineOf = ({ operation: { answers } }: RunningCall): AnswerEngine | undefined =>
+  (answers?.keep ?? answers?.invalidates)?.engine as AnswerEngine | undefined
+
+/** Attempts, and what goes around them where the policy asks for it: a flight that others share, a second attempt beside a slow one. */
+const direct = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<unknown, unknown> => {
   const key = call.policy.coalesce ? Flights.keyOf(call) : undefined
   if (key !== undefined) return Flights.share(call, fiber, key, run, (failure, at) => refuse(call, fiber, failure, at))
   return Hedging.isHedged(call) ? Hedging.beside(call, now, attempt, start) : attempt(call, fiber)
@@ -264,7 +281,10 @@ const ways = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<un
 const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
-  const first = () => (problem === undefined ? ways(call, fiber, now) : refuse(call, fiber, refusal(problem), now))
+  const first = () => {
+    if (problem !== undefined) return refuse(call, fiber, refusal(problem), now)
+    return DryRuns.isDry(call) ? DryRuns.end(call, fiber, now) : ways(call, fiber, now)
+  }
   return CallSpan.isTraced(fiber) && !call.flight ? CallSpan.startCall(call, first) : first()
 }
 
@@ -300,8 +320,10 @@ const finish = (
   if (!call.flight) metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
-  if (outcome !== "ok" && reason !== undefined) call.connection.failed(call.operation, reason, now)
+  if (outcome !== "ok" && reason !== undefined && reason._tag !== "DryRun")
+    call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
+  if (Exit.isSuccess(exit) && !call.flight && Answer.isCaptured(fiber)) noteAnswer(call, fiber)
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
   const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined
   if (call.notices === undefined) return ended
@@ -317,11 +339,38 @@ const abandon = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect
   return Effect.andThen(call.cut(), CallLog.abandoned(call, fiber, now, isUnderWay))
 }
 
+/** Forgets what is kept for a call, which is not made. */
+const forget = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
+  const { answers } = call.connection
+  const forgotten = answers === undefined ? undefined : engineOf(call)?.forget(answers, call, fiber)
+  if (forgotten !== undefined) return forgotten
+  const reason = new InvalidRequest({ field: "operation", detail: "keeps no answers that could be forgotten" })
+  return refuse(call, fiber, refusal(reason), nowOf(fiber))
+}
+
+/** Says where the value came from, to whoever listens. */
+const noteAnswer = (call: RunningCall, fiber: AnyFiber): void => {
+  const { answer, connection, operation, standIn } = call
+  const live = answer instanceof BufferedResponse ? connection.requestIdOf(answer.headers) : undefined
+  Answer.note(fiber, {
+    source: standIn?.source ?? "live",
+    age: Duration.millis(standIn?.ageMillis ?? 0),
+    operation: operation.name,
+    requestId: standIn === undefined ? live : standIn.requestId,
+    degradedBy: standIn?.degradedBy
+  })
+}
+
+/** What the cache is lent. */
+const way: Way = { direct, run: (call) => run(call), refuse }
+
 /** Runs a call from its start to its outcome, and gives back everything it took. @category running @since 0.1.0 */
 export const run = <A, E = ProviderError>(call: RunningCall): Effect.Effect<A, E> =>
   Effect.withFiber((fiber) =>
-    Effect.onExitPrimitive(
-      Effect.suspend(() => begin(call, fiber) as Effect.Effect<A, E>),
-      (exit) => finish(call, fiber, exit)
-    )
+    fiber.getRef(Mode) === "forget"
+      ? (forget(call, fiber) as Effect.Effect<A, E>)
+      : Effect.onExitPrimitive(
+          Effect.suspend(() => begin(call, fiber) as Effect.Effect<A, E>),
+          (exit) => finish(call, fiber, exit)
+        )
   )

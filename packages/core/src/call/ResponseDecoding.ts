@@ -24,6 +24,7 @@ import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
 import { firstIssue } from "../vocabulary/FirstIssue.ts"
 import * as CallLog from "./CallLog.ts"
+import * as DryRuns from "./DryRuns.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import type { Connection } from "./Connection.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -248,6 +249,10 @@ export const method = (
   return (request) => {
     const dots = dotSegment(request)
     if (dots !== undefined) return invalid(connection, operation, `params.${dots}`, "must not be '.' or '..'")
-    return Effect.catchCause(generated({ ...(request as object | undefined), responseMode: "response-only" }), onCause)
+    const called = Effect.catchCause(
+      generated({ ...(request as object | undefined), responseMode: "response-only" }),
+      onCause
+    )
+    return operation.dryRun === undefined ? called : DryRuns.answered(called, operation.dryRun)
   }
 }

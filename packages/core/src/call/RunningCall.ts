@@ -19,13 +19,15 @@ import type { KeyCell } from "../policy/Idempotency.ts"
 import type { Place, Route, TokenHolder } from "../policy/RateBudget.ts"
 import { nowhere } from "../policy/RateBudget.ts"
 import type { Credential } from "../store/CredentialSource.ts"
+import type { Source } from "../vocabulary/Answer.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { Notice } from "../vocabulary/Notice.ts"
-import type { AnswerHead } from "../transport/BufferedResponse.ts"
+import type { AnswerHead, BufferedResponse } from "../transport/BufferedResponse.ts"
 import type { Exchanging } from "../transport/DirectClient.ts"
 import { isReplayable } from "../transport/RequestBody.ts"
 import type { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
+import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Admitted } from "./Breaker.ts"
 import type { Connection, Lane } from "./Connection.ts"
@@ -48,8 +50,18 @@ export interface AttemptKind {
   readonly classify: (call: RunningCall, exit: Exit.Exit<unknown, unknown>, now: number) => AttemptFailure | undefined
   /** The outcome of the call, after `classify` found no failure: a value, a domain error, or drift. */
   readonly result: (call: RunningCall, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown, unknown>
+  /** Reads an answer that was kept; left out where none can be. */
+  readonly restore?: ((response: BufferedResponse) => Effect.Effect<unknown, unknown>) | undefined
   /** What to hand on when the last attempt failed, in place of the error; `undefined` to fail. */
   readonly lastAnswer?: ((call: RunningCall) => unknown) | undefined
+}
+
+/** An answer that was kept, given in the provider's place or confirmed by it. @category models @since 0.1.0 */
+export interface StandIn {
+  readonly source: Source
+  readonly ageMillis: number
+  readonly requestId?: string | undefined
+  readonly degradedBy?: ProviderError | undefined
 }
 
 /** @category models @since 0.1.0 */
@@ -104,6 +116,8 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   lastFailure: AttemptFailure | undefined = undefined
   /** The last answer, whatever it was. */
   answer: unknown = undefined
+  /** What answered in the provider's place; `undefined` where it answered itself. */
+  standIn: StandIn | undefined = undefined
   /** What an operator should hear of when the call has ended. */
   notices: Array<Notice> | undefined = undefined
   /** The call of which this is a second attempt; `undefined` for a call. */
@@ -116,6 +130,8 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   flight = false
   /** The call was refused by a policy of ours. */
   refused = false
+  /** Its caller wants no write to be sent. */
+  inDryRun = false
   /** The last attempt failed, and its answer was handed on as it is. */
   handedOn = false
 

@@ -3,6 +3,7 @@
  * a declaration is made of. @internal
  */
 import type * as Safety from "../vocabulary/Safety.ts"
+import type { AnswerRules } from "./AnswerRules.ts"
 import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
 
 /** @category models @since 0.1.0 */
@@ -22,8 +23,17 @@ export interface Operation {
   readonly written: CallPolicy
   /** Tokens that an attempt takes from the rate budget. */
   readonly cost: number
+  /** What a dry run gives; `undefined` where it fails. */
+  readonly dryRun: DryRunValue | undefined
   /** Statuses whose body a declared schema reads; `undefined` when nothing is declared and every answer is handed on. */
   readonly declared: Declared | undefined
+  /** Which answers are kept, and which it makes void; `undefined` for neither. */
+  readonly answers: AnswerRules | undefined
+}
+
+/** What a dry run of an operation gives. @category models @since 0.1.0 */
+export interface DryRunValue {
+  readonly value: unknown
 }
 
 /** How a declared body is to be read. @category models @since 0.1.0 */
@@ -59,5 +69,7 @@ export const undeclared = (options: {
   path: options.name.slice(options.name.indexOf(".") + 1),
   keys: options.keys,
   cost: 1,
-  declared: undefined
+  dryRun: undefined,
+  declared: undefined,
+  answers: undefined
 })

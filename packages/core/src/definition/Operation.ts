@@ -9,15 +9,17 @@ import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { HttpApi, HttpApiSchema } from "../vocabulary/PlatformApi.ts"
 import * as Safety from "../vocabulary/Safety.ts"
-import type { BodyKind, Declared, Operation } from "./CalledOperation.ts"
+import type { HttpApiClient } from "../vocabulary/PlatformApi.ts"
+import type { BodyKind, Declared, DryRunValue, Operation } from "./CalledOperation.ts"
 import type { CallPolicy } from "./CallPolicy.ts"
 import * as CallPolicies from "./CallPolicy.ts"
 import { CallPolicyError } from "./CallPolicy.ts"
+import * as DeclaredAnswers from "./DeclaredAnswers.ts"
 import * as PolicyRules from "./PolicyRules.ts"
 import type { Any } from "./Provider.ts"
 import type { Matched } from "./RatePlan.ts"
 
-export type { BodyKind, Declared, Operation } from "./CalledOperation.ts"
+export type { BodyKind, Declared, DryRunValue, Operation } from "./CalledOperation.ts"
 export { repolicy, undeclared } from "./CalledOperation.ts"
 
 /** Overrides of the provider's policy for one endpoint or group, set with `Operation.policy`. @category annotations @since 0.1.0 */
@@ -29,6 +31,11 @@ export const Cost = Context.Reference<number>("@breakwater/core/Operation/Cost",
 /** Lets an endpoint declare an error on 408, 425, 429 or 5xx, where it is refused otherwise. @category annotations @since 0.1.0 */
 export const DeclaresOutage = Context.Reference<boolean>("@breakwater/core/Operation/DeclaresOutage", {
   defaultValue: () => false
+})
+
+/** What a dry run gives, set with `Operation.dryRun`. @category annotations @since 0.1.0 */
+export const DryRun = Context.Reference<DryRunValue | undefined>("@breakwater/core/Operation/DryRun", {
+  defaultValue: () => undefined
 })
 
 type Annotated = { annotate<I, S>(key: Context.Key<I, S>, value: S): unknown }
@@ -53,6 +60,19 @@ export const cost = (tokens: number) => {
  * @category combinators @since 0.1.0
  */
 export const declaresOutage = <T extends Annotated>(target: T): T => target.annotate(DeclaresOutage, true) as T
+
+/** What an endpoint succeeds with. */
+type SuccessOf<T> = T extends { readonly "~Success": infer Success } ? HttpApiClient.SuccessType<Success> : never
+
+/**
+ * What a write succeeds with when it is not sent, in a dry run. Default: it fails with `FatalError` and the reason `DryRun`.
+ * **Example** `HttpApiEndpoint.post("create", "/orders", { payload, success: Order }).pipe(Operation.dryRun({ id: "dry-run", amount: 0 }))`
+ * @category combinators @since 0.1.0
+ */
+export const dryRun =
+  <A>(value: A) =>
+  <T extends Annotated>(target: T & ([A] extends [SuccessOf<T>] ? unknown : { readonly "~Success": A })): T =>
+    target.annotate(DryRun, { value }) as T
 
 const tellsOfOutage = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500
 
@@ -118,7 +138,10 @@ interface Endpoint {
   readonly outage: number | undefined
   /** Overrides of the policy, the outermost first. */
   readonly overrides: ReadonlyArray<CallPolicy>
-  readonly fixed: Pick<Operation, "method" | "template" | "safety" | "keys" | "cost" | "declared">
+  readonly fixed: Pick<
+    Operation,
+    "method" | "template" | "safety" | "keys" | "cost" | "dryRun" | "declared" | "answers"
+  >
 }
 
 const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
@@ -137,7 +160,9 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
           safety: Safety.ofEndpoint(endpoint),
           keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
           cost: Context.get(mergedAnnotations, Cost),
-          declared: declaredOf(endpoint, successes, errors)
+          dryRun: Context.get(mergedAnnotations, DryRun),
+          declared: declaredOf(endpoint, successes, errors),
+          answers: DeclaredAnswers.ofEndpoint(mergedAnnotations, endpoint.success)
         }
       })
     }
@@ -189,6 +214,11 @@ export const ofApi = (
         })
       )
     }
+    const cache = DeclaredAnswers.problemOf(fixed.answers, {
+      safety: fixed.safety,
+      streams: fixed.declared?.streams === true
+    })
+    if (cache !== undefined) return Result.fail(new CallPolicyError({ owner: name, field: "cache", rule: cache }))
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)

@@ -8,7 +8,7 @@ import type { Configured } from "./ConfiguredPolicy.ts"
 import type { Kind } from "./PolicyFields.ts"
 import * as PolicyFields from "./PolicyFields.ts"
 
-export { blamed, none } from "./ConfiguredPolicy.ts"
+export { blamed, dryRunText, none } from "./ConfiguredPolicy.ts"
 export type { Configured } from "./ConfiguredPolicy.ts"
 
 /** How the variables of a provider begin: its name in capitals, `TWO_WORDS` for `two-words`. @category accessors @since 0.1.0 */
@@ -30,6 +30,16 @@ const words = (text: string): ReadonlyArray<string> =>
     .split(",")
     .map((word) => word.trim())
     .filter((word) => word !== "")
+
+/** How `Config` itself writes yes and no. */
+const yes = new Set(["true", "yes", "on", "1", "y"])
+const no = new Set(["false", "no", "off", "0", "n"])
+
+const dryRunOf = (text: string): ReadonlyArray<string> => {
+  const word = text.trim().toLowerCase()
+  if (yes.has(word)) return ["*"]
+  return no.has(word) ? [] : words(text)
+}
 
 const readers: { readonly [K in Kind]: (variable: string) => Config.Config<unknown> } = {
   time: (variable) => Config.Duration(variable),
@@ -62,7 +72,9 @@ export const read = (provider: string): Config.Config<Configured> => {
   )
   const wanted = Object.fromEntries(asked.map((part) => [part, Config.option(Config.Boolean(named(part)))]))
   const stopped = Config.withDefault(Config.Boolean(`${prefix}_STOPPED`), false)
-  return Config.map(Config.all({ values: Config.all(values), wanted: Config.all(wanted), stopped }), (found) => {
+  const dryRun = Config.withDefault(Config.map(Config.String(`${prefix}_DRY_RUN`), dryRunOf), [])
+  const all = { values: Config.all(values), wanted: Config.all(wanted), stopped, dryRun }
+  return Config.map(Config.all(all), (found) => {
     const given = new Map(Object.entries(Record.getSomes(found.values)))
     const parts = Object.entries(Record.getSomes(found.wanted)).flatMap(([part, isWanted]) =>
       isWanted ? [[part, {}] as const] : []
@@ -70,7 +82,8 @@ export const read = (provider: string): Config.Config<Configured> => {
     return {
       policy: written(new Map([...given, ...parts])),
       variables: new Map([...given.keys()].map((field) => [field, named(field)])),
-      stopped: found.stopped
+      stopped: found.stopped,
+      dryRun: found.dryRun
     }
   })
 }

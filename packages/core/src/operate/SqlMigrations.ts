@@ -78,5 +78,19 @@ const first = (prefix: string) =>
     for (const statement of statements) yield* sql.unsafe(statement)
   })
 
+/** Two unique keys: one id of theirs for one of ours, both ways. */
+const links = (prefix: string) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql.unsafe(`CREATE TABLE ${prefix}_link (
+    scope text NOT NULL,
+    external_id text NOT NULL,
+    internal_id text NOT NULL,
+    linked_at double precision NOT NULL,
+    PRIMARY KEY (scope, external_id),
+    UNIQUE (scope, internal_id)
+  )`)
+  })
+
 /** The changes, for Effect's `Migrator`. @category constants @since 0.1.0 */
-export const migrations = (prefix: string) => ({ "1_stores": first(prefix) })
+export const migrations = (prefix: string) => ({ "1_stores": first(prefix), "2_links": links(prefix) })

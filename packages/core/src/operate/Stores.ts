@@ -9,6 +9,8 @@ import * as AnswerStore from "../store/AnswerStore.ts"
 import type { MemoryOptions as IdempotencyOptions } from "../store/IdempotencyStore.ts"
 import * as IdempotencyStore from "../store/IdempotencyStore.ts"
 import * as LeaseStore from "../store/LeaseStore.ts"
+import type { MemoryOptions as LinkOptions } from "../store/LinkStore.ts"
+import * as LinkStore from "../store/LinkStore.ts"
 import type { MemoryOptions as OutboxOptions } from "../store/OutboxMemory.ts"
 import * as OutboxMemory from "../store/OutboxMemory.ts"
 import * as OutboxStore from "../store/OutboxStore.ts"
@@ -26,19 +28,22 @@ import type { SqlOptions } from "./SqlDatabase.ts"
 import * as SqlDatabase from "./SqlDatabase.ts"
 import * as SqlIdempotency from "./SqlIdempotency.ts"
 import * as SqlLeases from "./SqlLeases.ts"
+import * as SqlLinks from "./SqlLinks.ts"
 import * as SqlOutbox from "./SqlOutbox.ts"
 
 /** The stores that any of several machines may share. @category models @since 0.1.0 */
 export type Shared = IdempotencyStore.IdempotencyStore | AnswerStore.AnswerStore | LeaseStore.LeaseStore
 
 /** All stores. @category models @since 0.1.0 */
-export type Stores = Shared | OutboxStore.OutboxStore
+export type Stores = Shared | OutboxStore.OutboxStore | LinkStore.LinkStore
 
 /** @category models @since 0.1.0 */
 export interface StoreOptions {
   readonly idempotency?: IdempotencyOptions | undefined
   readonly outbox?: OutboxOptions | undefined
   readonly answers?: AnswerOptions | undefined
+  /** In memory alone: SQL keeps any number. */
+  readonly links?: LinkOptions | undefined
 }
 
 export type {
@@ -52,7 +57,8 @@ export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores> =>
     IdempotencyStore.IdempotencyStore.layerMemory(options?.idempotency),
     AnswerStore.AnswerStore.layerMemory(options?.answers),
     LeaseStore.LeaseStore.layerMemory(),
-    OutboxMemory.layer(options?.outbox)
+    OutboxMemory.layer(options?.outbox),
+    LinkStore.LinkStore.layerMemory(options?.links)
   )
 
 /**
@@ -65,7 +71,8 @@ export const layerSql = (options?: StoreOptions & SqlOptions): Layer.Layer<Store
       Context.make(IdempotencyStore.IdempotencyStore, SqlIdempotency.make(database, options?.idempotency)).pipe(
         Context.add(AnswerStore.AnswerStore, SqlAnswers.make(database, options?.answers)),
         Context.add(LeaseStore.LeaseStore, SqlLeases.make(database)),
-        Context.add(OutboxStore.OutboxStore, SqlOutbox.make(database, options?.outbox))
+        Context.add(OutboxStore.OutboxStore, SqlOutbox.make(database, options?.outbox)),
+        Context.add(LinkStore.LinkStore, SqlLinks.make(database))
       )
     )
   )
@@ -76,11 +83,11 @@ export const layerPostgres = (
 ): Layer.Layer<Stores, StoreError, SqlClient.SqlClient> => layerSql(options)
 
 /**
- * The shared stores in the `Redis` at hand, such as `NodeRedis.layer({ url })`. There is no outbox: a command belongs into the transaction of what it is about.
+ * The shared stores in the `Redis` at hand, such as `NodeRedis.layer({ url })`. There is no outbox, and there are no links: both belong into the transaction of what they are about.
  * @category layers @since 0.1.0
  */
 export const layerRedis = (
-  options?: Omit<StoreOptions, "outbox"> & RedisOptions
+  options?: Omit<StoreOptions, "outbox" | "links"> & RedisOptions
 ): Layer.Layer<Shared, never, Redis.Redis> =>
   Layer.effectContext(
     Effect.map(RedisDatabase.make(options), (database) =>
@@ -96,5 +103,7 @@ export const layerRedis = (
  * it once, in one of its processes or in all. A store that is down is purged the next time. Throws a `RangeError` for an option out of range.
  * @category layers @since 0.1.0
  */
-export const layerPurge = (options?: PurgeOptions): Layer.Layer<never, never, Exclude<Stores, LeaseStore.LeaseStore>> =>
+export const layerPurge = (
+  options?: PurgeOptions
+): Layer.Layer<never, never, IdempotencyStore.IdempotencyStore | AnswerStore.AnswerStore | OutboxStore.OutboxStore> =>
   Purging.layerPurge(options)

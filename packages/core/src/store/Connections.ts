@@ -5,12 +5,14 @@
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { CallPolicy, CallPolicyError, Shadowable } from "../definition/CallPolicy.ts"
 import type { FieldChange } from "../definition/PolicyFields.ts"
 import type { Configured } from "../definition/PolicyVariables.ts"
 import type { Usage } from "./RateBucket.ts"
+import type { StoreError } from "./StoreError.ts"
 
 /** `forced-open` and `disabled` are what an operator sets; the others it comes to by itself. @category models @since 0.1.0 */
 export type CircuitState = "closed" | "open" | "half-open" | "ramping" | "forced-open" | "disabled"
@@ -119,6 +121,18 @@ export interface ConnectionHealth {
   } | null
 }
 
+/** The answers that a connection keeps, for whoever knows that some are void. @category models @since 0.1.0 */
+export interface AnswerControl {
+  readonly provider: string
+  readonly connection: string
+  /** Forgets all with one of the tags, and all of these operations (`group.endpoint`), and says how many. */
+  readonly invalidate: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    tags: ReadonlyArray<string>,
+    operations: ReadonlyArray<string>
+  ) => Effect.Effect<number, StoreError>
+}
+
 /** @category models @since 0.1.0 */
 export interface Observed {
   readonly health: (now: number) => ReadonlyArray<ConnectionHealth>
@@ -126,6 +140,8 @@ export interface Observed {
   readonly circuits: () => ReadonlyArray<NamedCircuit>
   /** Its policy, for whoever changes it while it runs. */
   readonly policy: PolicyControl
+  /** The answers that it keeps, where it does. */
+  readonly answers?: AnswerControl | undefined
 }
 
 /** The connections of this process. @category references @since 0.1.0 */

@@ -36,8 +36,9 @@ export interface Stoppable {
   readonly isSafe: boolean
 }
 
-const covers = (pattern: string, path: string): boolean =>
-  pattern.endsWith(".*") ? path.startsWith(pattern.slice(0, -1)) : pattern === path
+/** Whether `group.endpoint`, `group.*` or `*` means an operation. @category guards @since 0.1.0 */
+export const covers = (pattern: string, path: string): boolean =>
+  pattern === "*" || (pattern.endsWith(".*") ? path.startsWith(pattern.slice(0, -1)) : pattern === path)
 
 const isOf = (stop: StopTarget, provider: string, connection: string): boolean =>
   stop.provider === provider && (stop.connection === undefined || stop.connection === connection)

@@ -47,12 +47,19 @@ export class BufferedResponse extends Inspectable.Class implements HttpClientRes
   private json_: Parsed | undefined
   private readonly head: AnswerHead
 
-  constructor(request: HttpClientRequest.HttpClientRequest, head: AnswerHead, bytes: Uint8Array<ArrayBuffer>) {
+  /** `parsed` is the body as JSON where that is known already. */
+  constructor(
+    request: HttpClientRequest.HttpClientRequest,
+    head: AnswerHead,
+    bytes: Uint8Array<ArrayBuffer>,
+    parsed?: Parsed
+  ) {
     super()
     this.request = request
     this.status = head.status
     this.headers = head.headers
     this.bytes = bytes
+    this.json_ = parsed
     this.head = head
     this.url = request.url
   }

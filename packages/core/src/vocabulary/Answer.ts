@@ -11,8 +11,8 @@ import type { ProviderError } from "./ProviderError.ts"
 export const sources = ["live", "revalidated", "cached", "stale", "fallback"] as const
 
 /**
- * `live`: the provider said it now. `revalidated`: it said now that what was kept is still so. `cached`: kept, and fresh. `stale`: kept, and no longer fresh. `fallback`: not the provider's
- * answer at all. @category models @since 0.1.0
+ * `live`: the provider said it now. `revalidated`: it said now that what was kept is still so. `cached`: kept, and fresh. `stale`: kept, and no longer fresh. `fallback`: what a
+ * fallback gave in its place, from elsewhere or from before. @category models @since 0.1.0
  */
 export type Source = (typeof sources)[number]
 
@@ -57,6 +57,10 @@ export const note = (fiber: Fiber.Fiber<unknown, unknown>, provenance: Provenanc
   for (let cell = fiber.getRef(Listening); cell !== undefined; cell = cell.outer)
     if (cell.noted === undefined || rank(provenance) >= rank(cell.noted)) cell.noted = provenance
 }
+
+/** Runs an effect of which nobody is to hear: what goes on beside a call is no answer to it. @category combinators @since 0.1.0 */
+export const unheard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(self, Listening, undefined)
 
 /**
  * The value of an effect with where it came from. Of several calls inside, the one that is furthest from the provider counts, and of those the last: a page that shows one stale part

@@ -130,6 +130,13 @@ export class Rejected extends Schema.TaggedClass<Rejected>("@breakwater/core/Fat
   }
 }
 
+/** A dry run: the request was encoded and checked, and not sent (`Call.dryRun`, `<PROVIDER>_DRY_RUN`). @category reasons @since 0.1.0 */
+export class DryRun extends Schema.TaggedClass<DryRun>("@breakwater/core/FatalReason/DryRun")("DryRun", {}) {
+  get message(): string {
+    return "dry run, not sent"
+  }
+}
+
 /** @category reasons @since 0.1.0 */
 export type FatalReason =
   | InvalidRequest
@@ -142,6 +149,7 @@ export type FatalReason =
   | IdempotencyMismatch
   | ResponseInvalid
   | Rejected
+  | DryRun
 
 /** @category schemas @since 0.1.0 */
 export const FatalReason = Schema.Union([
@@ -154,7 +162,8 @@ export const FatalReason = Schema.Union([
   QuotaExhausted,
   IdempotencyMismatch,
   ResponseInvalid,
-  Rejected
+  Rejected,
+  DryRun
 ])
 
 /** Tells a fatal reason from a retryable one. @category guards @since 0.1.0 */

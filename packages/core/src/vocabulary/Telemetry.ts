@@ -23,6 +23,7 @@ export const attribute = {
   shadow: "breakwater.shadow.policy",
   queue: "breakwater.outbox.queue",
   commandState: "breakwater.outbox.state",
+  fallback: "breakwater.fallback",
   method: "http.request.method",
   template: "url.template",
   address: "server.address",
@@ -133,6 +134,12 @@ export const commanded = ["done", "rescheduled", "dead", "lost"] as const
 /** @category models @since 0.1.0 */
 export type CommandEnd = (typeof commanded)[number]
 
+/** How a call of an operation that keeps answers had its own: kept and fresh, from the provider, kept and no longer fresh, kept and confirmed. @category constants @since 0.1.0 */
+export const answered = ["hit", "miss", "stale", "revalidated"] as const
+
+/** @category models @since 0.1.0 */
+export type Answered = (typeof answered)[number]
+
 /** Events of the span of a call. Each kind of wait has one of its own. @category constants @since 0.1.0 */
 export const event = {
   wait: "breakwater.wait",
@@ -214,6 +221,16 @@ export const streamBytes = counter("breakwater.stream.bytes", "By", "Bytes of bo
 /** Calls that waited for another call's answer instead of asking for it. @category metrics @since 0.1.0 */
 export const coalesced = counter("breakwater.coalesce.count", "{call}", "Calls that shared another call's answer")
 
+/** Calls of operations that keep answers, by where the answer came from. @category metrics @since 0.1.0 */
+export const answers = counter("breakwater.answer.count", "{call}", "Calls that looked for a kept answer, by outcome")
+
+/** What the store of answers did not do, by its problem. @category metrics @since 0.1.0 */
+export const answerFailures = counter(
+  "breakwater.answer.failures",
+  "{request}",
+  "Requests that the answer store failed"
+)
+
 /** Attempts that a policy of ours refused before they were sent, by reason. @category metrics @since 0.1.0 */
 export const refusals = counter("breakwater.refusal.count", "{attempt}", "Attempts refused before they were sent")
 
@@ -252,6 +269,12 @@ export const transitions = counter(
 
 /** Policies that were changed while they ran, or were to be, by what came of it. @category metrics @since 0.1.0 */
 export const policyReloads = counter("breakwater.policy.reloads", "{reload}", "Policies read again or set by hand")
+
+/** Items of batches that came to an end, by outcome; the operation is the name of the batch. @category metrics @since 0.1.0 */
+export const batchItems = counter("breakwater.batch.items", "{item}", "Items of batches, by outcome")
+
+/** Answers that something else gave in the provider's place, by its name and the reason. @category metrics @since 0.1.0 */
+export const fallbacks = counter("breakwater.fallback.count", "{answer}", "Answers given in a provider's place")
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
 export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")

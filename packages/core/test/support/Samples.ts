@@ -34,5 +34,6 @@ export const fatalReasons: ReadonlyArray<Fatal.FatalReason> = [
   new Fatal.QuotaExhausted({ status: 402 }),
   new Fatal.IdempotencyMismatch({ status: 400, code: "idempotency_error" }),
   new Fatal.ResponseInvalid({ status: 200, path: "data.0.amount", expected: "a whole number" }),
-  new Fatal.Rejected({ status: 418, code: "teapot" })
+  new Fatal.Rejected({ status: 418, code: "teapot" }),
+  new Fatal.DryRun({})
 ]

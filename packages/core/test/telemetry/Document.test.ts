@@ -96,6 +96,7 @@ describe("docs/telemetry.md", () => {
       ...Telemetry.outcomes,
       ...Telemetry.refreshed,
       ...Telemetry.hedged,
+      ...Telemetry.answered,
       ...Telemetry.reloaded,
       ...Telemetry.streamed,
       ...Telemetry.commanded

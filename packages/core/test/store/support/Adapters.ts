@@ -25,7 +25,7 @@ export const folder = Effect.acquireRelease(
 export const inFile = (options?: Stores.StoreOptions) =>
   Layer.unwrap(Effect.map(folder, (path) => Stores.layerSqlite({ filename: join(path, "stores.sqlite"), ...options })))
 
-const tables = ["idempotency", "outbox", "answer", "answer_tag", "lease", "migrations"]
+const tables = ["idempotency", "outbox", "answer", "answer_tag", "lease", "link", "migrations"]
 
 const dropTables = (prefix: string) =>
   Layer.effectDiscard(

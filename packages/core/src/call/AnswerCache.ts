@@ -1,0 +1,188 @@
+/**
+ * The answers of one connection that are kept: reads and writes the `AnswerStore` at hand, knows what was made void since a fetch began, and leaves a store that is down alone for a while. It fails open:
+ * what cannot be read is a miss, what cannot be written is lost, and both are counted and said once. @internal
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Duration from "effect/Duration"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import type { Keeping } from "../definition/AnswerRules.ts"
+import type { Operation } from "../definition/Operation.ts"
+import { AnswerStore, memory } from "../store/AnswerStore.ts"
+import type { AnswerControl } from "../store/Connections.ts"
+import { make as storeError, type StoreError } from "../store/StoreError.ts"
+import { attribute, field } from "../vocabulary/Telemetry.ts"
+import * as Telemetry from "../vocabulary/Telemetry.ts"
+import * as AnswerKey from "./AnswerKey.ts"
+import type { Connection } from "./Connection.ts"
+import * as KeptAnswer from "./KeptAnswer.ts"
+import type { RunningCall } from "./RunningCall.ts"
+import { nowOf } from "./RunningCall.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** An answer that was found, and how old it is. @category models @since 0.1.0 */
+export interface Found {
+  readonly kept: KeptAnswer.KeptAnswer
+  readonly ageMillis: number
+}
+
+/** A store that has failed is not asked again for so long. */
+const restMillis = 5000
+
+/** Refreshes that run at once beside the calls, for each connection. @category constants @since 0.1.0 */
+export const maxRefreshes = 16
+
+/** What a layer lends to its cache. @category models @since 0.1.0 */
+export interface Options {
+  readonly connection: Connection
+  /** Refreshes end with it. */
+  readonly scope: Scope.Scope
+  /** The store of the layer; a fiber may have another. Default one in memory. */
+  readonly store: AnswerStore["Service"] | undefined
+}
+
+/** @category models @since 0.1.0 */
+export class AnswerCache implements AnswerControl {
+  readonly provider: string
+  readonly connection: string
+  readonly scope: Scope.Scope
+  /** Keys that are fetched anew while their stale answers are given. */
+  readonly refreshing = new Set<string>()
+  /** How often answers were made void: what was asked for before is not kept after. */
+  voided = 0
+  private readonly owner: Connection
+  private readonly partition: string
+  private readonly own: AnswerStore["Service"]
+  private readonly isMemory: boolean
+  private readonly prefixes = new WeakMap<Keeping, string>()
+  private restsUntil = Number.NEGATIVE_INFINITY
+  private isSaid = false
+
+  constructor({ connection, scope, store }: Options) {
+    this.owner = connection
+    this.provider = connection.options.provider
+    this.connection = connection.options.id
+    this.scope = scope
+    this.partition = AnswerKey.partitionOf(connection)
+    this.own = store ?? memory()
+    this.isMemory = store === undefined
+  }
+
+  /** Key of a call's answer; `undefined` if it cannot be kept. */
+  keyOf(call: RunningCall, keeping: Keeping): string | undefined {
+    return AnswerKey.keyOf(call, keeping, this.prefixes.get(keeping) ?? this.prefix(call.operation, keeping))
+  }
+
+  private prefix({ name }: Operation, keeping: Keeping): string {
+    const versions = [KeptAnswer.version, this.owner.options.version ?? "", keeping.version]
+    const made = `${this.partition} ${name} ${JSON.stringify(versions)}`
+    this.prefixes.set(keeping, made)
+    return made
+  }
+
+  /** The store of the fiber, or the layer's. */
+  private storeOf(fiber: AnyFiber): AnswerStore["Service"] {
+    return Context.getOrUndefined(fiber.context, AnswerStore) ?? this.own
+  }
+
+  /** What is kept, as far as it can be read in time. */
+  read(call: RunningCall, fiber: AnyFiber, key: string): Effect.Effect<Found | undefined> {
+    const store = this.storeOf(fiber)
+    const asked = Effect.map(store.get(key, KeptAnswer.version), (stored): Found | undefined => {
+      const kept = stored === undefined ? undefined : KeptAnswer.read(stored.payload.value)
+      return stored === undefined || kept === undefined ? undefined : { kept, ageMillis: stored.ageMillis }
+    })
+    // The store in memory neither waits nor fails.
+    return this.isMemory && store === this.own
+      ? (asked as Effect.Effect<Found | undefined>)
+      : this.tried(call, fiber, asked)
+  }
+
+  /** Keeps an answer for so long. */
+  write(
+    call: RunningCall,
+    fiber: AnyFiber,
+    key: string,
+    kept: KeptAnswer.KeptAnswer,
+    keepMillis: number
+  ): Effect.Effect<void> {
+    const declared = call.operation.answers?.keep?.tags ?? []
+    const tags = AnswerKey.tagsOf(call, declared).map((tag) => AnswerKey.tagOf(this.partition, tag))
+    const answer = {
+      payload: { version: KeptAnswer.version, value: kept },
+      keepMillis,
+      tags: [AnswerKey.operationTag(this.partition, call.operation.path), ...tags]
+    }
+    return Effect.asVoid(this.tried(call, fiber, this.storeOf(fiber).set(key, answer)))
+  }
+
+  /** Forgets one answer that is not to be kept any more. */
+  drop(call: RunningCall, fiber: AnyFiber, key: string): Effect.Effect<void> {
+    return Effect.asVoid(this.tried(call, fiber, this.storeOf(fiber).delete(key)))
+  }
+
+  /** Forgets one answer because somebody says so, who hears if that is not possible. */
+  forget(fiber: AnyFiber, key: string): Effect.Effect<void, StoreError> {
+    this.voided++
+    return this.storeOf(fiber).delete(key)
+  }
+
+  /** Forgets all answers with one of the tags, or of one of the operations, and says how many. */
+  invalidate(
+    fiber: AnyFiber,
+    tags: ReadonlyArray<string>,
+    operations: ReadonlyArray<string> = []
+  ): Effect.Effect<number, StoreError> {
+    this.voided++
+    const store = this.storeOf(fiber)
+    const all = [
+      ...tags.map((tag) => AnswerKey.tagOf(this.partition, tag)),
+      ...operations.map((path) => AnswerKey.operationTag(this.partition, path))
+    ]
+    const each = Effect.forEach(all, (tag) => store.invalidate(tag))
+    return Effect.map(each, (counts) => counts.reduce((sum, count) => sum + count, 0))
+  }
+
+  /** Forgets what a write has made void. It is asked for also where the store rests: what is not forgotten would be wrong when it is back. */
+  voidBy(call: RunningCall, fiber: AnyFiber, tags: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.matchEffect(this.invalidate(fiber, tags), {
+      onFailure: (error) => this.failed(call, fiber, error),
+      onSuccess: () => Effect.void
+    })
+  }
+
+  /** Asks the store unless it rests, for a quarter of the call's time at most, since the provider needs the rest; `undefined` when it does not answer. */
+  private tried<A>(
+    call: RunningCall,
+    fiber: AnyFiber,
+    asked: Effect.Effect<A, StoreError>
+  ): Effect.Effect<A | undefined> {
+    const now = nowOf(fiber)
+    if (now < this.restsUntil) return Effect.succeed(undefined)
+    const share = Duration.millis(Math.max(0, call.deadlineAt - now) / 4)
+    const late = () => Effect.fail(storeError({ store: "answer", operation: "ask" }, "timeout"))
+    return Effect.matchEffect(Effect.timeoutOrElse(asked, { duration: share, orElse: late }), {
+      onFailure: (error) => Effect.as(this.failed(call, fiber, error), undefined),
+      onSuccess: (answer) => {
+        this.isSaid = false
+        return Effect.succeed(answer)
+      }
+    })
+  }
+
+  /** Counted each time, said once. An answer that the store does not take is nothing against the store. */
+  private failed(call: RunningCall, fiber: AnyFiber, { message, problem }: StoreError): Effect.Effect<void> {
+    const labels = { [attribute.reason]: problem }
+    this.owner.metrics(call.operation).observe(Telemetry.answerFailures, fiber.context, labels)
+    if (problem === "invalid") return Effect.void
+    this.restsUntil = nowOf(fiber) + restMillis
+    if (this.isSaid) return Effect.void
+    this.isSaid = true
+    return Effect.annotateLogs(Effect.logWarning(`${this.provider}: answers are not kept: ${message}`), {
+      [field.provider]: this.provider,
+      [field.event]: "answers not kept"
+    })
+  }
+}
