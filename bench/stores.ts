@@ -1,15 +1,22 @@
 /**
  * What the stores cost: records made (claim, settle) and replayed per second on each of them, what a record in memory adds to a call, and commands through the outbox. Servers that do not
- * answer are left out. CPU microseconds where the store is in this process, wall clock where it waits for a disk or a server. Nothing here is an assertion.
+ * answer are left out; `--memory` measures that alone. CPU microseconds where the store is in this process, wall clock where it waits for a disk or a server. Nothing here is an assertion.
  */
+import * as Client from "@breakwater/core/Client"
+import * as Idempotency from "@breakwater/core/Idempotency"
+import * as Provider from "@breakwater/core/Provider"
+import * as Safety from "@breakwater/core/Safety"
+import * as Auth from "@breakwater/core/Auth"
 import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as Fingerprint from "@breakwater/core/Fingerprint"
-import { IdempotencyStore } from "@breakwater/core/IdempotencyStore"
+import { IdempotencyStore, memory } from "@breakwater/core/IdempotencyStore"
 import * as Stores from "@breakwater/core/node/Stores"
 import { OutboxStore } from "@breakwater/core/OutboxStore"
 import * as Outbox from "@breakwater/core/Outbox"
-import { Duration, Effect, Fiber, Latch, Layer, Schema } from "effect"
+import { Context, Duration, Effect, Fiber, Latch, Layer, Logger, Redacted, Schema } from "effect"
+import { HttpClient, HttpServerResponse } from "effect/http"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { Redis } from "effect/persistence"
 import { SqlClient } from "effect/sql"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -108,6 +115,71 @@ const inMemory = Effect.gen(function* () {
   return `in memory: a record costs ${(made - empty).toFixed(1)} µs of CPU, of which its fingerprint ${hashed.toFixed(1)} µs`
 })
 
+const Payment = Schema.Struct({
+  id: Schema.String,
+  object: Schema.String,
+  amount: Schema.Int,
+  currency: Schema.String,
+  status: Schema.String
+})
+const payer = Provider.make("payer", {
+  api: HttpApi.make("payer").add(
+    HttpApiGroup.make("payments").add(
+      HttpApiEndpoint.post("create", "/v1/payment_intents", {
+        payload: Schema.Struct({ amount: Schema.Int, currency: Schema.String, payment_method: Schema.String }),
+        success: Payment
+      }).pipe(Safety.keyed({ header: "Idempotency-Key", window: "24 hours" }))
+    )
+  ),
+  environments: { sandbox: "https://sandbox.payer.test", production: "https://api.payer.test" },
+  auth: Auth.bearer()
+})
+class Payer extends Context.Service<Payer, Client.Of<typeof payer>>()("bench/Payer") {}
+
+/** Answers at once. */
+const answering = Layer.succeed(
+  HttpClient.HttpClient,
+  HttpClient.make((request) =>
+    Effect.succeed(HttpServerResponse.toClientResponse(HttpServerResponse.jsonUnsafe(value), { request }))
+  )
+)
+const quiet = Logger.layer([])
+
+const payments = (count: number, key: () => string) =>
+  Effect.gen(function* () {
+    const { payments } = yield* Payer
+    const payload = { amount: 4200, currency: "eur", payment_method: "pm_card_visa" }
+    for (let each = 0; each < count; each++) yield* payments.create({ payload }).pipe(Idempotency.withKey(key()))
+  })
+
+/** A call with a key, without a record and with one, and one whose outcome is there. */
+const ofCall = Effect.gen(function* () {
+  const count = 10_000
+  current = memory()
+  const remembered = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.provideService(effect, IdempotencyStore, current)
+  const replays = Effect.suspend(() => {
+    let each = last - count
+    return remembered(payments(count, () => `order/${++each}`))
+  })
+  // One after the other in each round, so that what else runs on the machine falls on all of them.
+  const round = Effect.all([
+    cpuOf(count, payments(count, fresh)),
+    cpuOf(count, remembered(payments(count, fresh))),
+    cpuOf(count, replays)
+  ])
+  yield* Effect.replicateEffect(round, 2)
+  const figures = yield* Effect.replicateEffect(round, 9)
+  const without = median(figures.map(([each]) => each))
+  const added = median(figures.map(([each, recorded]) => recorded - each))
+  const replayed = median(figures.map(([, , each]) => each))
+  return `in memory: a record adds ${added.toFixed(1)} µs of CPU to a call of ${without.toFixed(1)} µs; a replay takes ${replayed.toFixed(1)} µs`
+}).pipe(
+  Effect.provide(
+    Client.layer(Payer, payer, { credential: Redacted.make("key-of-a-bench") }).pipe(Layer.provide([answering, quiet]))
+  )
+)
+
 const outboxThroughput = (name: string, batch: number) =>
   Effect.gen(function* () {
     const outbox = yield* OutboxStore
@@ -194,6 +266,8 @@ const show = <E, R>(line: Effect.Effect<string, E, R>) => Effect.flatMap(line, s
 
 const program = Effect.gen(function* () {
   yield* Effect.provide(show(inMemory), Stores.layerMemory())
+  yield* show(ofCall)
+  if (process.argv.includes("--memory")) return
   yield* Effect.provide(show(records("memory", 20_000, 1)), Stores.layerMemory())
   for (const synchronous of ["full", "normal"] as const) {
     const name = `SQLite, synchronous ${synchronous}`

@@ -2,7 +2,7 @@
  * An order that is charged and confirmed by e-mail, as a workflow of Effect's: the engine remembers which of the two is done, whatever becomes of the process. What it cannot know is whether an activity
  * that was under way when the process died had done its work: the key of the charge answers that at Stripe.
  */
-import { Idempotency } from "@breakwater/core"
+import { Idempotency, Resolver } from "@breakwater/core"
 import { Stripe } from "@breakwater/providers/stripe"
 import { Effect, Schedule, Schema } from "effect"
 import { Activity, Workflow } from "effect/workflow"
@@ -46,6 +46,8 @@ const charge = (payload: { readonly order: string; readonly amountCents: number 
           }
         })
         .pipe(
+          // In doubt, it is looked up by its key.
+          Resolver.orLookup,
           Idempotency.withKey(key),
           // Safe with the same key. What the provider asks to wait, the client keeps to: sooner, nothing is sent.
           Effect.retry({
@@ -54,7 +56,8 @@ const charge = (payload: { readonly order: string; readonly amountCents: number 
             times: 10_000
           })
         )
-      return intent.id
+      // What is found may be one that the bank refused.
+      return intent.status === "succeeded" ? intent.id : yield* new Declined({ reason: intent.status })
     }).pipe(
       Effect.catchTags({
         CardError: ({ code }) => Effect.fail(new Declined({ reason: code })),

@@ -18,6 +18,8 @@ describe("FatalReason", () => {
         "idempotency key mismatch (400 idempotency_error)",
         "invalid response (200): data.0.amount: expected a whole number",
         "rejected (418 teapot)",
+        "an earlier call under this key may have been carried out",
+        "idempotency record unusable: it was answered, and the answer was not kept",
         "dry run, not sent"
       ]
     )

@@ -17,6 +17,21 @@ describe("Fingerprint.of", () => {
     }
   })
 
+  it("is so of messages that are long", () => {
+    for (const [path, length] of [
+      ["/a", 4040],
+      ["/a", 4080],
+      ["/a", 9000],
+      [`/${"ä".repeat(2100)}`, 10],
+      [`/${"ä".repeat(1000)}`, 4000],
+      [`/${"a".repeat(5000)}`, 0]
+    ] as const) {
+      const sent = { method: "POST", path, body: bytes(length, 3) }
+
+      assert.strictEqual(Fingerprint.of(sent), expected(sent))
+    }
+  })
+
   it.prop("is so for any path and body", { path: Schema.String, body: Schema.Uint8Array }, ({ body, path }) => {
     const sent = { method: "PUT", path: path.replaceAll(/\p{Surrogate}/gu, "?"), body }
 

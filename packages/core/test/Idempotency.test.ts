@@ -254,3 +254,52 @@ describe("Idempotency.withKeyOf", () => {
     })
   )
 })
+
+describe("Idempotency.keyOf", () => {
+  it("is the parts with slashes in between", () => {
+    assert.strictEqual(Idempotency.keyOf("order", 8731, "charge"), "order/8731/charge")
+    assert.strictEqual(Idempotency.keyOf(12345678901234567890n), "12345678901234567890")
+  })
+
+  it("is another for other parts, also where one looks like two", () => {
+    const parts = [["a/b"], ["a", "b"], ["a", ""], ["a"], ["", "a"], [""], ["~"], ["a%2Fb"], ["a b"], ["a%20b"], ["A"]]
+    const keys = parts.map((each) => Idempotency.keyOf(...each))
+
+    assert.strictEqual(new Set(keys).size, parts.length)
+    for (const key of keys) assert.isUndefined(Idempotency.problemOf(key))
+  })
+
+  it("hashes what a header does not take, and what is too long", () => {
+    const hash = /^~[0-9a-f]{64}$/u
+
+    assert.match(Idempotency.keyOf("schlüssel"), hash)
+    assert.match(Idempotency.keyOf("a\n"), hash)
+    assert.strictEqual(Idempotency.keyOf("x".repeat(64)), "x".repeat(64))
+    assert.match(Idempotency.keyOf("x".repeat(65)), hash)
+    assert.notStrictEqual(Idempotency.keyOf("\ud800"), Idempotency.keyOf("\udfff"))
+    assert.match(Idempotency.keyOf(..."abcde".split("").map((each) => each.repeat(60))), hash)
+  })
+
+  it("refuses nothing, and numbers that are none", () => {
+    assert.throws(() => Idempotency.keyOf(), "Idempotency.keyOf: needs at least one part")
+    assert.throws(() => Idempotency.keyOf("order", Number.NaN), "Idempotency.keyOf: a number must be finite, got NaN")
+  })
+})
+
+describe("Idempotency.withKeyFrom", () => {
+  it.effect("is withKey with the key that an effect gives", () =>
+    Effect.gen(function* () {
+      const seen = Effect.map(Idempotency.CurrentKey, (cell) => cell?.key) as Effect.Effect<
+        string | undefined,
+        never,
+        IdempotencyKey<"acme.charges.create">
+      >
+
+      assert.strictEqual(yield* seen.pipe(Idempotency.withKeyFrom(Effect.succeed("activity/1"))), "activity/1")
+      assert.strictEqual(
+        yield* Effect.flip(seen.pipe(Idempotency.withKeyFrom(Effect.fail("no activity")))),
+        "no activity"
+      )
+    })
+  )
+})

@@ -49,6 +49,7 @@ describe("Operation.ofApi", () => {
         template: "/v1/things",
         safety: "keyed",
         keys,
+        reference: undefined,
         policy: resolved({ attempts: 2 }),
         written: { attempts: 2 },
         cost: 1,

@@ -113,7 +113,7 @@ describe("ProviderError", () => {
     })
 
     const none = undefined
-    assert.deepStrictEqual(waits, [2, 3, none, none, 4, 30, none, none, none, none, none])
+    assert.deepStrictEqual(waits, [2, 3, none, none, 4, 30, none, none, none, none, none, none])
   })
 
   it.effect("can be caught by its class and by its reason", () =>
@@ -232,6 +232,7 @@ describe("ProviderError.errorCode", () => {
       ["DeadlineExceeded", "DEADLINE_EXCEEDED"],
       ["CredentialUnavailable", "CREDENTIAL_UNAVAILABLE"],
       ["Stopped", "STOPPED"],
+      ["StoreUnavailable", "STORE_UNAVAILABLE"],
       ["InvalidRequest", "HTTP_422"],
       ["Unauthorized", "HTTP_401"],
       ["CredentialRejected", "HTTP_401"],
@@ -242,6 +243,8 @@ describe("ProviderError.errorCode", () => {
       ["IdempotencyMismatch", "HTTP_400"],
       ["ResponseInvalid", "RESPONSE_INVALID"],
       ["Rejected", "HTTP_418"],
+      ["Unresolved", "UNRESOLVED"],
+      ["RecordUnusable", "RECORD_UNUSABLE"],
       ["DryRun", "DRY_RUN"]
     ])
   })

@@ -20,7 +20,8 @@ describe("RetryableReason", () => {
         "retry budget spent: transport failed with ECONNRESET",
         "deadline of 10s exceeded",
         "credential unavailable: the token endpoint is down",
-        "stopped by ana, incident 42"
+        "stopped by ana, incident 42",
+        "idempotency store, claim: unavailable"
       ]
     )
   })
@@ -79,7 +80,7 @@ describe("RetryableReason.retryAfter", () => {
     })
 
     const none = undefined
-    assert.deepStrictEqual(waits, [2000, 3000, none, none, 4000, 30_000, none, none, none, none, none, 4000])
+    assert.deepStrictEqual(waits, [2000, 3000, none, none, 4000, 30_000, none, none, none, none, none, none, 4000])
   })
 })
 

@@ -21,6 +21,16 @@ declare const nothing: Effect.Effect<string>
 expectTypeOf(charge.pipe(Idempotency.withKey("order/1"))).toEqualTypeOf<Effect.Effect<string, "declined", Payments>>()
 expectTypeOf(refund.pipe(Idempotency.withKey("order/1"))).toEqualTypeOf<Effect.Effect<number, "refused">>()
 
+// A key that has to be asked for brings along what asking needs.
+declare const asked: Effect.Effect<string, "no activity", Payments>
+expectTypeOf(refund.pipe(Idempotency.withKeyFrom(asked))).toEqualTypeOf<
+  Effect.Effect<number, "refused" | "no activity", Payments>
+>()
+
+// A name changes no type: it is for operations that ask for no key.
+expectTypeOf(nothing.pipe(Idempotency.once("order/1"))).toEqualTypeOf<Effect.Effect<string>>()
+expectTypeOf(refund.pipe(Idempotency.once("order/1"))).toEqualTypeOf<typeof refund>()
+
 // An effect that still lacks its key cannot be run: the requirement is left.
 expectTypeOf(refund).not.toExtend<Effect.Effect<number, "refused">>()
 expectTypeOf(refund.pipe(Idempotency.withKey("order/1"))).toExtend<Effect.Effect<number, "refused">>()

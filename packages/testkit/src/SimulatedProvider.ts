@@ -124,7 +124,7 @@ const readRoutes = (provider: Provider.Any): ReadonlyArray<Route> => {
         operation: `${group.identifier}.${endpoint.identifier}`,
         method: endpoint.method,
         pattern: patternOf(endpoint.path),
-        keyHeader: Context.getOrUndefined(mergedAnnotations, Safety.Keys)?.header.toLowerCase()
+        keyHeader: Context.getOrUndefined(mergedAnnotations, Safety.Keys)?.header?.toLowerCase()
       })
     }
   })

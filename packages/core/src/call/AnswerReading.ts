@@ -143,7 +143,8 @@ const ofFailedStatus = (
     RetryHint.fromHeaders(response.headers, now) ??
     (verdict.means === "RateLimited" ? Dialect.refusalMillis(call.connection.dialect, told) : undefined)
   const reason = reasonOf(verdict, status, hintMillis, call.connection.options.redaction)
-  if (reason._tag === "RateLimited" && hintMillis !== undefined) holdBack(call, response.headers, hintMillis, now)
+  if (reason._tag === "RateLimited" && hintMillis !== undefined && !call.replayed)
+    holdBack(call, response.headers, hintMillis, now)
   const decided = Fatal.isFatalReason(reason) ? !verdict.undecided : verdict.refusedBeforeWork
   const sent = decided ? "refused" : "unknown"
   const unhealthy = reason._tag === "Unavailable"
@@ -176,7 +177,8 @@ const ofSuccessStatus = (call: RunningCall, response: BufferedResponse, now: num
 /** What an answer came to: a failure, or `undefined` when it is the call's outcome, kept as `call.answer`. @category classification @since 0.1.0 */
 export const ofResponse = (call: RunningCall, response: BufferedResponse, now: number): AttemptFailure | undefined => {
   call.answer = response
-  const told = learn(call, response, now)
+  // What was answered to an earlier call tells nothing of now.
+  const told = call.replayed ? [] : learn(call, response, now)
   if (response.status >= 200 && response.status < 300) return ofSuccessStatus(call, response, now)
   if (response.status === 304 && call.operation.declared === undefined) return undefined
   return ofFailedStatus(call, response, told, now)

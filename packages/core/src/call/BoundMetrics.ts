@@ -52,6 +52,7 @@ export class BoundMetrics {
   private readonly http: Labels
   private readonly ends = new Map<string, { readonly count: Series; readonly duration: Series }>()
   private readonly answers = new Map<number | string, Series>()
+  private readonly claims = new Map<Telemetry.RecordClaim, Series>()
   private readonly kept = new Map<Telemetry.Answered, Series>()
   private readonly others = new Map<Series, Map<string, Series>>()
 
@@ -97,6 +98,14 @@ export class BoundMetrics {
     })
     this.answers.set(key, made)
     return made
+  }
+
+  /** A record was asked for. */
+  claimed(outcome: Telemetry.RecordClaim, context: Context.Context<never>): void {
+    const series =
+      this.claims.get(outcome) ?? Telemetry.bind(Telemetry.claims, { ...this.base, [attribute.outcome]: outcome })
+    this.claims.set(outcome, series)
+    series.updateUnsafe(1, context)
   }
 
   /** A call of an operation that keeps answers has its own. */

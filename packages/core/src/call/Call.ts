@@ -7,6 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -21,6 +22,7 @@ import type { Rate } from "../definition/RatePlan.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import { KeyCell, CurrentKey } from "../policy/Idempotency.ts"
 import * as Connections from "../store/Connections.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
 import { Stops } from "../store/Stops.ts"
 import * as Outgoing from "../transport/Outgoing.ts"
@@ -32,6 +34,8 @@ import { ofMethod } from "../vocabulary/MethodSafety.ts"
 import type { Safety } from "../vocabulary/Safety.ts"
 import type { ErrorsOf, KeyOf } from "./Client.ts"
 import * as EffectAttempt from "./EffectAttempt.ts"
+import type { RecordOptions } from "./EffectMemory.ts"
+import * as EffectMemory from "./EffectMemory.ts"
 import { Connection } from "./Connection.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import type { Resolved } from "./LivePolicy.ts"
@@ -44,6 +48,7 @@ import * as StreamedBody from "./StreamedBody.ts"
 export { withDeadline } from "../policy/Deadline.ts"
 export { currentKey } from "./EffectAttempt.ts"
 export type { Classification } from "./EffectAttempt.ts"
+export type { RecordOptions } from "./EffectMemory.ts"
 export { dryRun, refreshLane, withClass, withCorrelationId, withPartition, withPolicy } from "./CallSettings.ts"
 export type { TrafficClass } from "../vocabulary/TrafficClass.ts"
 
@@ -86,11 +91,23 @@ const secretsInFlight = (): ReadonlyArray<Redacted.Redacted<string>> => {
 /** Origins that one client keeps state for; of more, the one that was not used for longest is forgotten. @category constants @since 0.1.0 */
 export const maxOrigins = 256
 
+/** What a layer finds where it is built. */
+interface Parts {
+  readonly salt: number
+  readonly stops: StandingStops
+  readonly records: IdempotencyStore["Service"] | undefined
+}
+
+const parts: Effect.Effect<Parts> = Effect.gen(function* () {
+  const records = Option.getOrUndefined(yield* Effect.serviceOption(IdempotencyStore))
+  return { salt: yield* Random.next, stops: yield* Stops, records }
+})
+
 const makeConnection = (
   options: Omit<Options, "idempotencyHeader">,
   { policy, written }: Resolved,
   origin: string | undefined,
-  parts: { readonly salt: number; readonly stops: StandingStops },
+  parts: Parts,
   shared?: OriginMemory.OriginMemory
 ): Connection => {
   const connection = {
@@ -122,20 +139,15 @@ class Origins implements Connections.Observed {
   private readonly operations = new Map<string, Operation.Operation>()
   private readonly options: Options
   private readonly transport: HttpClient.HttpClient
-  private readonly stops: StandingStops
+  private readonly parts: Parts
   private salt: number
 
-  constructor(
-    transport: HttpClient.HttpClient,
-    options: Options,
-    policy: LivePolicy<Resolved>,
-    parts: { readonly salt: number; readonly stops: StandingStops }
-  ) {
+  constructor(transport: HttpClient.HttpClient, options: Options, policy: LivePolicy<Resolved>, parts: Parts) {
     this.transport = transport
     this.options = options
     this.policy = policy
     this.salt = parts.salt
-    this.stops = parts.stops
+    this.parts = parts
     policy.onChange((next, reach) => {
       for (const connection of this.known.values()) connection.configure(next, reach)
       for (const operation of this.operations.values()) Operation.repolicy(operation, next)
@@ -156,7 +168,7 @@ class Origins implements Connections.Observed {
     this.salt = (this.salt + 1 / 8192) % 1
     const { current } = this.policy
     const shared = OriginMemory.shared(this.transport, origin, current.policy.breaker)
-    return makeConnection(this.options, current, origin, { salt: this.salt, stops: this.stops }, shared)
+    return makeConnection(this.options, current, origin, { ...this.parts, salt: this.salt }, shared)
   }
 
   private forgetOldest(): void {
@@ -169,13 +181,14 @@ class Origins implements Connections.Observed {
     const found = this.operations.get(id)
     if (found !== undefined) return found
     const { idempotencyHeader: header, keyWindow, provider } = this.options
-    const safety = ofMethod(method)
+    const byMethod = ofMethod(method)
+    const safety = keyed && byMethod === "unsafe" ? "keyed" : byMethod
     const operation = Operation.undeclared({
       name: `${provider}.${method}`,
       method,
       template: "",
-      safety: keyed && safety === "unsafe" ? "keyed" : safety,
-      keys: header === undefined ? undefined : { header, window: keyWindow ?? "24 hours" },
+      safety,
+      keys: header === undefined || safety !== "keyed" ? undefined : { header, window: keyWindow ?? "24 hours" },
       policy: this.policy.current.policy,
       written: this.policy.current.written
     })
@@ -252,7 +265,7 @@ const makeClient = (inner: HttpClient.HttpClient, options: Options, origins: Ori
  */
 export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
   const policy = yield* livePolicy(options, undefined)
-  const origins = new Origins(inner, options, policy, { salt: yield* Random.next, stops: yield* Stops })
+  const origins = new Origins(inner, options, policy, yield* parts)
   yield* Connections.register(origins)
   return makeClient(inner, options, origins)
 })
@@ -299,10 +312,7 @@ export const connect = Effect.fnUntraced(function* (
   options: Pick<Options, "provider" | "policy" | "redaction" | "userAgent" | "rate">
 ) {
   const policy = yield* livePolicy(options, "default")
-  const connection = makeConnection(options, policy.current, undefined, {
-    salt: yield* Random.next,
-    stops: yield* Stops
-  })
+  const connection = makeConnection(options, policy.current, undefined, yield* parts)
   policy.onChange((next, reach) => connection.configure(next, reach))
   yield* Connections.register({
     health: (now) => connection.health(now),
@@ -314,13 +324,15 @@ export const connect = Effect.fnUntraced(function* (
 })
 
 /** @category models @since 0.1.0 */
-export interface ProtectOptions<S extends Safety, Name extends string, E> {
+export interface ProtectOptions<S extends Safety, Name extends string, E, A = unknown> {
   readonly provider: Connected
   readonly operation: Name
   /** `keyed` requires an idempotency key, which `Call.currentKey` gives to the effect. */
   readonly safety: S
   /** What a failure means; `undefined` for one that is final and handed on as it is. Default: timeouts, errors of ours and transport failures are retried. */
   readonly classify?: ((error: E) => EffectAttempt.Classification | undefined) | undefined
+  /** How its outcome is kept, where there is an `IdempotencyStore` and the call has a key. Default: it is not, and only the other side remembers the key. */
+  readonly record?: RecordOptions<A, E> | undefined
 }
 
 /**
@@ -329,7 +341,7 @@ export interface ProtectOptions<S extends Safety, Name extends string, E> {
  */
 export const protect = <A, E, R, const S extends Safety, const Name extends string>(
   effect: Effect.Effect<A, E, R>,
-  options: ProtectOptions<S, Name, E>
+  options: ProtectOptions<S, Name, E, A>
 ): Effect.Effect<A, E | ErrorsOf<S>, R | KeyOf<S, Name>> => {
   const connection = options.provider["~connection"]
   const { provider } = connection.options
@@ -341,7 +353,7 @@ export const protect = <A, E, R, const S extends Safety, const Name extends stri
     policy: connection.policy,
     written: connection.written
   })
-  const kind = EffectAttempt.kind(options.classify)
+  const kind = EffectAttempt.kind(options.classify, options.record && EffectMemory.make(options.record))
   return Effect.suspend(() => {
     if (operation.policy !== connection.policy) Operation.repolicy(operation, connection)
     return Pipeline.run<A, E | ErrorsOf<S>>(

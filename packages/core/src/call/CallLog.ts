@@ -223,5 +223,19 @@ export const abandoned = (call: RunningCall, fiber: AnyFiber, now: number, under
     { ...fields(call, fiber, ofAttempt(call, now), undefined, undefined), [field.event]: "abandoned" }
   )
 
+/** The outcome of a call that has one could not be written into its record: a line at level Warning. @category logging @since 0.1.0 */
+export const unsettled = (call: RunningCall, fiber: AnyFiber, now: number, problem: string): Effect.Effect<void> =>
+  write(call, Effect.logWarning(`${call.operation.name}: its idempotency record could not be settled: ${problem}`), {
+    ...fields(call, fiber, { attempt: call.attempts, millis: now - call.startedAt }, undefined, undefined),
+    [field.event]: "unsettled"
+  })
+
+/** The outcome is that of an earlier call, at level Debug. @category logging @since 0.1.0 */
+export const replayed = (call: RunningCall, fiber: AnyFiber, ageMillis: number): Effect.Effect<void> =>
+  write(call, Effect.logDebug(`${call.operation.name} replayed: it was made ${inWords(ageMillis)} ago`), {
+    ...fields(call, fiber, { attempt: 0, millis: call.now - call.startedAt }, undefined, undefined),
+    [field.event]: "replayed"
+  })
+
 /** `312 ms`, `4 s`. @category formatting @since 0.1.0 */
 export const inWords = (millis: number): string => Duration.format(Duration.millis(Math.round(millis)))

@@ -22,6 +22,7 @@ import type { CallPolicy } from "../definition/CallPolicy.ts"
 import { CallPolicyError } from "../definition/CallPolicy.ts"
 import * as CallPolicies from "../definition/CallPolicy.ts"
 import * as Operation from "../definition/Operation.ts"
+import type { RequestOf } from "../definition/OperationRequest.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
 import type { Configured } from "../definition/PolicyVariables.ts"
 import * as PolicyVariables from "../definition/PolicyVariables.ts"
@@ -30,6 +31,7 @@ import { isSecure } from "../vocabulary/SecureUrl.ts"
 import * as RatePlan from "../definition/RatePlan.ts"
 import { AnswerStore } from "../store/AnswerStore.ts"
 import * as Connections from "../store/Connections.ts"
+import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
 import { covers, Stops } from "../store/Stops.ts"
 import type { Credential, CredentialSource } from "../store/CredentialSource.ts"
@@ -56,17 +58,8 @@ export type ErrorsOf<S extends Safety.Safety> =
 /** The key that an operation of this safety requires. @category type-level @since 0.1.0 */
 export type KeyOf<S extends Safety.Safety, Name extends string> = S extends "keyed" ? IdempotencyKey<Name> : never
 
-type Part<Name extends string, S> = [S] extends [never]
-  ? {}
-  : S extends { readonly Type: infer T }
-    ? { readonly [K in Name]: T }
-    : {}
-
 /** What a method takes: `params`, `query`, `payload`, `headers`, as far as the endpoint declares them. @category type-level @since 0.1.0 */
-export type Request<E extends HttpApiEndpoint.ConstraintRequest> = Part<"params", E["~Params"]> &
-  Part<"query", E["~Query"]> &
-  Part<"payload", E["~Payload"]> &
-  Part<"headers", E["~Headers"]>
+export type Request<E extends HttpApiEndpoint.ConstraintRequest> = RequestOf<E>
 
 type Flat<T> = { readonly [K in keyof T]: T[K] }
 
@@ -238,6 +231,7 @@ const connectionOf = (
     readonly baseUrl: string
     readonly salt: number
     readonly stops: StandingStops
+    readonly records: IdempotencyStore["Service"] | undefined
   }
 ) => {
   const { secrets, source } = remembering(
@@ -255,6 +249,7 @@ const connectionOf = (
     policy: parts.policy.current.policy,
     written: parts.policy.current.written,
     stops: parts.stops,
+    records: parts.records,
     rate: RatePlan.resolve(provider.rate, parts.environment, options.rateLimit),
     dialect: provider.dialect,
     redaction: Redaction.make({ ...provider.redaction, secrets }),
@@ -273,11 +268,16 @@ const connectionOf = (
   return new Connection(connection, OriginMemory.shared(parts.client, origin, connection.policy.breaker))
 }
 
-const startLine = (provider: Any, options: LayerOptions, environment: Environment, baseUrl: string): string => {
+const startLine = (
+  provider: Any,
+  options: LayerOptions,
+  environment: Environment,
+  { baseUrl, records }: { readonly baseUrl: string; readonly records: unknown }
+): string => {
   const known = keyOf(options.credential)
   const key = known === undefined ? "not obtained yet" : fingerprint(known)
   const version = provider.version === undefined ? "unpinned" : provider.version.value
-  return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}`
+  return `${provider.name}: ${environment} at ${new URL(baseUrl).origin}, key ${key}, API version ${version}, records: ${records === undefined ? "no" : "yes"}`
 }
 
 /** The first name of `<PROVIDER>_DRY_RUN` that means no write: what it was to hold back would be sent. */
@@ -367,7 +367,8 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
   const client = yield* HttpClient.HttpClient
   const salt = yield* Random.next
   const stops = yield* Stops
-  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops })
+  const records = Option.getOrUndefined(yield* Effect.serviceOption(IdempotencyStore))
+  const connection = connectionOf(provider, options, { client, policy, environment, baseUrl, salt, stops, records })
   const heed = yield* heeded(provider.name, policy, stops)
   const rehearse = (): void => {
     const { dryRun } = policy.configured
@@ -381,16 +382,18 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
     for (const [path, operation] of operations) Operation.repolicy(operation, next.operations.get(path) ?? operation)
   })
   connection.answers = yield* answersOf(connection, operations)
+  const made = yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
   yield* Connections.register({
     health: (now) => connection.health(now),
     circuits: () => connection.circuits(),
     policy,
-    answers: connection.answers
+    answers: connection.answers,
+    resolvables: made.resolvables
   })
   const { dryRun } = policy.configured
   const rehearsed = dryRun.length === 0 ? "" : `, dry run: ${PolicyVariables.dryRunText(dryRun)} not sent`
-  yield* Effect.logInfo(startLine(provider, options, environment, baseUrl) + rehearsed)
-  return yield* ClientMethods.make(provider, { connection, operations, client, baseUrl })
+  yield* Effect.logInfo(startLine(provider, options, environment, { baseUrl, records }) + rehearsed)
+  return made.client
 })
 
 /**

@@ -18,12 +18,13 @@ import type * as Client from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
 import * as Pipeline from "./Pipeline.ts"
+import type { Resolvable } from "../store/Resolvable.ts"
 import * as StreamedBody from "./StreamedBody.ts"
 import * as ResponseDecoding from "./ResponseDecoding.ts"
+import type { LooseMethod } from "./Resolving.ts"
+import { resolving } from "./Resolving.ts"
 import type { AttemptKind } from "./RunningCall.ts"
 import { RunningCall } from "./RunningCall.ts"
-
-type LooseMethod = (request: unknown) => Effect.Effect<unknown, unknown>
 
 /** A client of Effect's kind whose `execute` is a protected call of one operation. */
 const clientFor = (
@@ -48,6 +49,9 @@ const clientFor = (
   )
 }
 
+/** Of an operation that a plan names: each was found when the layer was built. */
+const missing: LooseMethod = () => Effect.die(new Error("an operation that a resolution names has no method"))
+
 /** A method that is generated when it is called first: most programs use few of a provider's operations, and each takes its time to compile. */
 const onFirstUse = (generate: Effect.Effect<LooseMethod>): LooseMethod => {
   let made: LooseMethod | undefined
@@ -62,6 +66,12 @@ const onFirstUse = (generate: Effect.Effect<LooseMethod>): LooseMethod => {
     )
 }
 
+/** The methods of a client, and the writes among them whose outcome can be found out. @category models @since 0.1.0 */
+export interface Made<P> {
+  readonly client: Client.Of<P>
+  readonly resolvables: ReadonlyArray<Resolvable>
+}
+
 /** The methods of a provider over one connection. `client` is the transport. @category constructors @since 0.1.0 */
 export const make = <P extends Any>(
   provider: P,
@@ -71,7 +81,7 @@ export const make = <P extends Any>(
     readonly client: HttpClient.HttpClient
     readonly baseUrl: string
   }
-): Effect.Effect<Client.Of<P>> =>
+): Effect.Effect<Made<P>> =>
   Effect.gen(function* () {
     const { baseUrl, client, connection, operations } = options
     const api = provider.api as HttpApi.Top
@@ -79,6 +89,9 @@ export const make = <P extends Any>(
     const services = yield* Effect.context<never>()
     const methods: Record<string, LooseMethod> = {}
     const groups: Record<string, Record<string, LooseMethod>> = {}
+    const byPath = new Map<string, LooseMethod>()
+    const resolvables: Array<Resolvable> = []
+    const methodOf = (path: string): LooseMethod => byPath.get(path) ?? missing
     const compile = isDirect(client) ? client.compile : undefined
     for (const { decode, endpoint, group, path, schemas, topLevel } of ResponseDecoding.ofApi(api)) {
       const operation = operations.get(path)
@@ -88,9 +101,15 @@ export const make = <P extends Any>(
       const generate = HttpApiClient.endpoint(api, { group, endpoint, httpClient }) as Effect.Effect<LooseMethod>
       const compiled = compile === undefined ? generate : Effect.andThen(compile(schemas), generate)
       const generated = onFirstUse(Effect.provideContext(compiled, services))
-      const method = ResponseDecoding.method(connection, operation, generated)
+      let method = ResponseDecoding.method(connection, operation, generated)
+      if (operation.resolution !== undefined) {
+        const resolved = resolving({ connection, operation, plan: operation.resolution, api, method, methodOf })
+        method = resolved.method
+        if (resolved.resolvable !== undefined) resolvables.push(resolved.resolvable)
+      }
+      byPath.set(path, method)
       if (topLevel) methods[endpoint] = method
       else (groups[group] ??= {})[endpoint] = method
     }
-    return { ...methods, ...groups } as Client.Of<P>
+    return { client: { ...methods, ...groups } as Client.Of<P>, resolvables }
   })

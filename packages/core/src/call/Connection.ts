@@ -20,6 +20,7 @@ import { RateBudget } from "../policy/RateBudget.ts"
 import { RetryBudget, terms } from "../policy/RetryBudget.ts"
 import type { CircuitHealth, ConnectionHealth, NamedCircuit } from "../store/Connections.ts"
 import type { CredentialSource } from "../store/CredentialSource.ts"
+import type { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
 import type { Headers } from "../vocabulary/Platform.ts"
@@ -51,6 +52,8 @@ export interface ConnectionOptions {
   readonly written: CallPolicy
   /** What operators have stopped. */
   readonly stops: StandingStops
+  /** Where writes are remembered whose callers bring no store of their own. */
+  readonly records?: IdempotencyStore["Service"] | undefined
   readonly rate?: ReadonlyArray<ResolvedRatePolicy> | undefined
   readonly dialect?: Dialect | undefined
   readonly redaction: Redaction

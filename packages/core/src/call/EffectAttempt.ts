@@ -13,7 +13,7 @@ import { RetryableError } from "../vocabulary/ProviderError.ts"
 import { safeCause } from "../vocabulary/Redaction.ts"
 import { Unavailable } from "../vocabulary/RetryableReason.ts"
 import * as AnswerReading from "./AnswerReading.ts"
-import type { AttemptKind, RunningCall } from "./RunningCall.ts"
+import type { AttemptKind, OutcomeMemory, RunningCall } from "./RunningCall.ts"
 import { CurrentCall } from "./RunningCall.ts"
 
 /** What a failure of a protected effect means, when it may be tried again. @category models @since 0.1.0 */
@@ -57,7 +57,10 @@ const byItself = (call: RunningCall, error: unknown, now: number): AttemptFailur
 }
 
 /** Attempts of a protected effect. @category kinds @since 0.1.0 */
-export const kind = <E>(classify: ((error: E) => Classification | undefined) | undefined): AttemptKind => ({
+export const kind = <E>(
+  classify: ((error: E) => Classification | undefined) | undefined,
+  memory?: OutcomeMemory
+): AttemptKind => ({
   wire: (call, fiber) => {
     const effect = call.effect ?? Effect.die(new Error("a protected call without an effect"))
     // Without a key there is nothing to find, unless it were another call's.
@@ -71,8 +74,11 @@ export const kind = <E>(classify: ((error: E) => Classification | undefined) | u
     const classification = classify(error as E)
     return classification === undefined ? undefined : failure(call, error, classification)
   },
-  result: (_, exit) => exit
+  result: (_, exit) => exit,
+  memory
 })
 
 /** The idempotency key of the protected call that this effect runs in, to send along; `undefined` outside a keyed one. @category accessors @since 0.1.0 */
-export const currentKey: Effect.Effect<string | undefined> = Effect.map(CurrentCall, (call) => call?.key?.key)
+export const currentKey: Effect.Effect<string | undefined> = Effect.map(CurrentCall, (call) =>
+  call?.operation.safety === "keyed" ? call.key?.key : undefined
+)

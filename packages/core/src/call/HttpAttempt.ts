@@ -19,7 +19,9 @@ import * as RequestBody from "../transport/RequestBody.ts"
 import type { HttpClientResponse } from "../vocabulary/Platform.ts"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import * as AnswerReading from "./AnswerReading.ts"
+import { memory } from "./AnswerMemory.ts"
 import { DirectAttempt } from "./DirectAttempt.ts"
+import { inHeader } from "./KeyPlace.ts"
 import type { AttemptKind, RunningCall } from "./RunningCall.ts"
 
 /** Our span is the attempt's, so the client makes none; and no client follows a redirect for us. */
@@ -37,7 +39,8 @@ const headersOf = (call: RunningCall, request: HttpClientRequest.HttpClientReque
   const headers: Record<string, string> = { ...request.headers, ...connection.headers }
   if (agent !== undefined) headers["user-agent"] = agent
   headers["x-request-id"] = call.correlationId
-  if (key !== undefined && operation.keys !== undefined) headers[operation.keys.header.toLowerCase()] = key.key
+  const { keys } = operation
+  if (key !== undefined && keys?.header !== undefined) headers[keys.header.toLowerCase()] = inHeader(keys, key.key)
   if (traceContext === true && attemptSpan !== undefined)
     headers["traceparent"] = `00-${attemptSpan.traceId}-${attemptSpan.spanId}-${attemptSpan.sampled ? "01" : "00"}`
   if (auth !== undefined && credential !== undefined) Object.assign(headers, CredentialUse.headers(auth, credential))
@@ -165,7 +168,8 @@ export const plain: AttemptKind = {
   further,
   classify,
   result: (call) => Exit.succeed(call.body?.isOpen === true ? call.body.response : call.answer),
-  lastAnswer: (call) => call.answer
+  lastAnswer: (call) => call.answer,
+  memory
 }
 
 /** Attempts of a declared operation, whose answers `decode` reads; `restore` reads one that was kept. @category kinds @since 0.1.0 */
@@ -178,5 +182,6 @@ export const declared = (
   further,
   classify,
   result: (call) => decode(call, call.answer as BufferedResponse),
+  memory,
   restore
 })

@@ -1,7 +1,7 @@
 /**
  * The path of a call, in one place:
  *
- *   deadline ▸ answer cache ▸ coalesce ▸ [idempotency record] ▸ encoded once ▸ retry loop (retry budget before attempt 2…) ▸ hedge ▸
+ *   deadline ▸ answer cache ▸ coalesce ▸ idempotency record ▸ encoded once ▸ retry loop (retry budget before attempt 2…) ▸ hedge ▸
  *     credential ready ▸ rate budget ▸ bulkhead ▸ breaker admission ▸ credential ▸ attempt timeout ( transport ▸ body read, bounded ) ▸ classify
  *   ▸ decode ▸ outcome (metrics, span, log)
  *
@@ -39,10 +39,12 @@ import * as CallLog from "./CallLog.ts"
 import * as CallNotices from "./CallNotices.ts"
 import * as CircuitLog from "./CircuitLog.ts"
 import * as CallSpan from "./CallSpan.ts"
+import * as CallRecord from "./CallRecord.ts"
 import * as DryRuns from "./DryRuns.ts"
 import * as Flights from "./Flights.ts"
 import * as Hedging from "./Hedging.ts"
 import * as Load from "./Load.ts"
+import * as Replay from "./Replay.ts"
 import * as ShadowMode from "./ShadowMode.ts"
 import * as Stopping from "./Stopping.ts"
 import { settingsOf } from "./CallSettings.ts"
@@ -60,11 +62,12 @@ const refuse = (
   call: RunningCall,
   fiber: AnyFiber,
   failure: AttemptFailure,
-  now: number
+  now: number,
+  told?: "unknown"
 ): Effect.Effect<never, ProviderError> => {
-  call.refused = true
+  call.refused = told === undefined
   call.lastFailure = failure
-  const next = call.maybeDone && isWrite(call) && isFatalReason(failure.reason) ? "unknown" : "give up"
+  const next = told ?? (call.maybeDone && isWrite(call) && isFatalReason(failure.reason) ? "unknown" : "give up")
   const ended = Effect.fail(CallErrors.ending(call, failure, next, now, keyUntil(call)))
   const line = CallLog.refused(call, fiber, now, failure)
   return line === undefined ? ended : Effect.andThen(line, ended)
@@ -97,6 +100,7 @@ const start = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
   if (usage !== undefined) CallNotices.noteUsage(call, usage)
   call.attemptStartedAt = now
   call.firstSentAt ??= now
+  call.inDoubt = true
   call.expiry = undefined
   call.answer = undefined
   call.source = undefined
@@ -215,6 +219,7 @@ const conclude = (
   if (failure !== undefined) {
     if (call.shadowed !== undefined) return told(changes, Hedging.lost(call, fiber, failure))
     if (failure.sent === "unknown") call.maybeDone = true
+    call.inDoubt = false
     call.lastFailure = failure
     const next = Effect.flatMap(afterFailure(call, fiber, failure), (next) =>
       // Goes on with another attempt, or with the last answer as it is.
@@ -228,14 +233,21 @@ const conclude = (
 }
 
 /** What follows, after the lines of circuits that changed. */
-const told = (lines: Effect.Effect<void> | undefined, next: Effect.Effect<unknown, unknown>) =>
+const told = <A, E>(lines: Effect.Effect<void> | undefined, next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   lines === undefined ? next : Effect.andThen(lines, next)
 
-/** An attempt, after the lines of policies that only watched it. */
-const begun = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> =>
-  call.shadowLines === undefined
-    ? start(call, fiber)
-    : Effect.flatMap(ShadowMode.said(call, fiber, call.shadowLines), () => start(call, fiber))
+/** An attempt, after the lines of policies that only watched it, and after its record says that it leaves. */
+const begun = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
+  const { record, shadowLines } = call
+  if (shadowLines !== undefined)
+    return Effect.flatMap(ShadowMode.said(call, fiber, shadowLines), () => begun(call, fiber))
+  return record === undefined || record.sent ? start(call, fiber) : announcing(call, fiber, record)
+}
+
+const announcing = (call: RunningCall, fiber: AnyFiber, record: CallRecord.CallRecord) =>
+  Effect.flatMap(CallRecord.announce(call, fiber, record), (refused) =>
+    refused === undefined ? start(call, fiber) : refuse(call, fiber, refused, call.now)
+  )
 
 /** Attempts until one succeeds, or no further one may be made. */
 const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -278,12 +290,30 @@ const direct = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<
   return Hedging.isHedged(call) ? Hedging.beside(call, now, attempt, start) : attempt(call, fiber)
 }
 
+/** The call, if its record says that it is to be made. */
+const recorded = (call: RunningCall, fiber: AnyFiber, record: CallRecord.CallRecord) =>
+  Effect.flatMap(CallRecord.claim(call, fiber, record), (claimed): Effect.Effect<unknown, unknown> => {
+    switch (claimed._tag) {
+      case "Granted":
+        return ways(call, fiber, call.now)
+      case "Settled":
+        return Replay.of(call, fiber, claimed)
+      case "Refused":
+        return refuse(call, fiber, claimed.failure, call.now)
+      case "Unresolved":
+        return refuse(call, fiber, claimed.failure, call.now, "unknown")
+    }
+  })
+
 const begin = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
   const now = nowOf(fiber)
+  call.now = now
   const problem = settingsOf(call, fiber, now, fiber.getRef(CurrentDeadline)) ?? call.problem ?? beginKey(call, fiber)
   const first = () => {
     if (problem !== undefined) return refuse(call, fiber, refusal(problem), now)
-    return DryRuns.isDry(call) ? DryRuns.end(call, fiber, now) : ways(call, fiber, now)
+    if (DryRuns.isDry(call)) return DryRuns.end(call, fiber, now)
+    if (call.key !== undefined) call.record = CallRecord.of(call, fiber)
+    return call.record === undefined ? ways(call, fiber, now) : recorded(call, fiber, call.record)
   }
   return CallSpan.isTraced(fiber) && !call.flight ? CallSpan.startCall(call, first) : first()
 }
@@ -295,7 +325,7 @@ const noteDefects = (cause: Cause.Cause<unknown>): boolean => {
 }
 
 const outcomeOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>): Telemetry.Outcome => {
-  if (Exit.isSuccess(exit)) return call.handedOn ? "handed on" : "ok"
+  if (Exit.isSuccess(exit)) return call.handedOn === undefined ? "ok" : "handed on"
   const error = Cause.findErrorOption(exit.cause)
   if (error._tag === "None") return noteDefects(exit.cause) ? "defect" : "interrupted"
   if (!isProviderError(error.value)) return "declared"
@@ -320,15 +350,15 @@ const finish = (
   if (!call.flight) metrics.ended(outcome, (now - call.startedAt) / 1000, fiber.context)
   if (call.attempts > 1) metrics.observe(Telemetry.retries, fiber.context, {}, call.attempts - 1)
   const reason = call.lastFailure?.reason
-  if (outcome !== "ok" && reason !== undefined && reason._tag !== "DryRun")
+  if (outcome !== "ok" && reason !== undefined && reason._tag !== "DryRun" && !call.replayed)
     call.connection.failed(call.operation, reason, now)
   if (isUnderWay) CallSpan.endUnanswered(call, fiber, now, Exit.interrupt())
   if (Exit.isSuccess(exit) && !call.flight && Answer.isCaptured(fiber)) noteAnswer(call, fiber)
   if (!call.flight) CallSpan.endCall(call, fiber, outcome, exit)
-  const ended = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined
-  if (call.notices === undefined) return ended
-  const told = CallNotices.tell(call, fiber, call.notices)
-  return ended === undefined ? told : Effect.andThen(told, ended)
+  const cut = outcome === "interrupted" ? abandon(call, fiber, now) : isUnderWay ? call.cut() : undefined
+  const settled = call.record === undefined ? undefined : CallRecord.end(call, fiber, exit, now)
+  const ended = settled === undefined ? cut : told(cut, settled)
+  return call.notices === undefined ? ended : told(CallNotices.tell(call, fiber, call.notices), ended ?? Effect.void)
 }
 
 /** The caller interrupted the call: the wire is cut, and of a write that may have been carried out it is said that nobody knows. */

@@ -82,7 +82,7 @@ const end = Effect.fnUntraced(function* (
   yield* CallLog.failed(call, fiber, call.now, failure, why)
   const answer = failure.status === undefined ? undefined : call.kind.lastAnswer?.(call)
   if (answer === undefined) return yield* Effect.fail(error)
-  call.handedOn = true
+  call.handedOn = error
   return answer
 })
 

@@ -219,8 +219,8 @@ const encodeFailed = (
   return invalid(connection, operation, issue.path === "" ? "request" : issue.path, `must be ${issue.expected}`)
 }
 
-/** A call that is refused before it begins, and seen like any other: it has an id, a span, a count and a line. */
-const invalid = (
+/** A call that is refused before it begins, and seen like any other: it has an id, a span, a count and a line. @category constructors @since 0.1.0 */
+export const invalid = (
   connection: Connection,
   operation: Operation,
   field: string,

@@ -30,6 +30,7 @@ import type { HttpClient, HttpClientRequest } from "../vocabulary/Platform.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import type { Rank } from "../vocabulary/TrafficClass.ts"
 import type { Admitted } from "./Breaker.ts"
+import type { CallRecord } from "./CallRecord.ts"
 import type { Connection, Lane } from "./Connection.ts"
 import type { StreamedBody } from "./StreamedBody.ts"
 
@@ -54,6 +55,22 @@ export interface AttemptKind {
   readonly restore?: ((response: BufferedResponse) => Effect.Effect<unknown, unknown>) | undefined
   /** What to hand on when the last attempt failed, in place of the error; `undefined` to fail. */
   readonly lastAnswer?: ((call: RunningCall) => unknown) | undefined
+  /** How its outcome is remembered; `undefined` where it cannot be. */
+  readonly memory?: OutcomeMemory | undefined
+}
+
+/** What is kept of an outcome, and what comes of that again. @category models @since 0.1.0 */
+export interface OutcomeMemory {
+  /** What is kept, as something that JSON can say; `undefined` where the outcome is not to be kept. */
+  readonly keep: (call: RunningCall, exit: Exit.Exit<unknown, unknown>) => unknown
+  /** The outcome again, or `undefined` where what was kept does not give it any more. */
+  readonly recall: (call: RunningCall, kept: unknown) => Effect.Effect<unknown, unknown> | undefined
+  /** Whether a failure that is not ours is the last word of the other side. */
+  readonly isFinal: (error: unknown) => boolean
+  /** How long the other side remembers a key, where its declaration does not say. */
+  readonly windowMillis?: number | undefined
+  /** What the request is, where it is no HTTP request. */
+  readonly fingerprint?: string | undefined
 }
 
 /** An answer that was kept, given in the provider's place or confirmed by it. @category models @since 0.1.0 */
@@ -69,8 +86,8 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   readonly kind: AttemptKind
   readonly connection: Connection
   readonly operation: Operation
-  /** The request as it was encoded, once; `undefined` for calls that are not HTTP. */
-  readonly request: HttpClientRequest.HttpClientRequest | undefined
+  /** The request as it was encoded, once, with its key in the body where that is its place; `undefined` for calls that are not HTTP. */
+  request: HttpClientRequest.HttpClientRequest | undefined
   /** What an attempt runs: an HTTP client, or the protected effect. */
   readonly client: HttpClient.HttpClient | undefined
   readonly effect: Effect.Effect<unknown, unknown> | undefined
@@ -103,9 +120,15 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   originTicket = 0
   lot = -1
   key: KeyCell | undefined = undefined
+  /** What a store is to remember of it. */
+  record: CallRecord | undefined = undefined
+  /** Its outcome is that of an earlier call. */
+  replayed = false
 
   attempts = 0
   maybeDone = false
+  /** The last attempt may have been carried out, as far as is known. */
+  inDoubt = false
   firstSentAt: number | undefined = undefined
   attemptStartedAt = 0
   retryPaid = 0
@@ -132,8 +155,8 @@ export class RunningCall implements SlotHolder, TokenHolder, Admitted {
   refused = false
   /** Its caller wants no write to be sent. */
   inDryRun = false
-  /** The last attempt failed, and its answer was handed on as it is. */
-  handedOn = false
+  /** The last attempt failed, and its answer was handed on as it is, in place of this error. */
+  handedOn: ProviderError | undefined = undefined
 
   readonly timer = new AttemptTimer()
   expiry: Expiry | undefined = undefined

@@ -5,6 +5,7 @@
 import type * as Safety from "../vocabulary/Safety.ts"
 import type { AnswerRules } from "./AnswerRules.ts"
 import type { CallPolicy, ResolvedPolicy } from "./CallPolicy.ts"
+import type * as Resolution from "./Resolution.ts"
 
 /** @category models @since 0.1.0 */
 export interface Operation {
@@ -16,7 +17,10 @@ export interface Operation {
   /** Path with its parameters' names, such as `/v1/refunds/:id`; the `url.template` of spans. Empty for calls that are not HTTP. */
   readonly template: string
   readonly safety: Safety.Safety
+  /** Of `keyed` ones. */
   readonly keys: Safety.KeyOptions | undefined
+  /** Where an operation without keys takes a reference of the caller's. */
+  readonly reference?: Safety.ReferenceOptions | undefined
   /** What holds now: it changes with the policy of its layer, and a call keeps what it began with. */
   readonly policy: ResolvedPolicy
   /** The policy before its defaults were filled in, for overrides of a single call. */
@@ -29,6 +33,8 @@ export interface Operation {
   readonly declared: Declared | undefined
   /** Which answers are kept, and which it makes void; `undefined` for neither. */
   readonly answers: AnswerRules | undefined
+  /** How it is found out what became of it; `undefined` where nothing is declared. */
+  readonly resolution?: Resolution.Plan | undefined
 }
 
 /** What a dry run of an operation gives. @category models @since 0.1.0 */

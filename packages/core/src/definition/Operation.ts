@@ -17,6 +17,7 @@ import { CallPolicyError } from "./CallPolicy.ts"
 import * as DeclaredAnswers from "./DeclaredAnswers.ts"
 import * as PolicyRules from "./PolicyRules.ts"
 import type { Any } from "./Provider.ts"
+import * as Resolution from "./Resolution.ts"
 import type { Matched } from "./RatePlan.ts"
 
 export type { BodyKind, Declared, DryRunValue, Operation } from "./CalledOperation.ts"
@@ -140,25 +141,35 @@ interface Endpoint {
   readonly overrides: ReadonlyArray<CallPolicy>
   readonly fixed: Pick<
     Operation,
-    "method" | "template" | "safety" | "keys" | "cost" | "dryRun" | "declared" | "answers"
+    "method" | "template" | "safety" | "keys" | "reference" | "cost" | "dryRun" | "declared" | "answers"
   >
+  readonly resolution: Resolution.Plan | { readonly rule: string } | undefined
+}
+
+type Unresolved = Omit<Endpoint, "resolution"> & {
+  readonly endpoint: Resolution.Target
+  readonly annotations: Context.Context<never>
 }
 
 const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
-  const read: Array<Endpoint> = []
+  const read: Array<Unresolved> = []
   HttpApi.reflect(api, {
     onGroup: () => undefined,
     onEndpoint: ({ endpoint, errors, group, mergedAnnotations, successes }) => {
       const outage = [...errors.keys()].find(tellsOfOutage)
+      const safety = Safety.ofEndpoint(endpoint)
       read.push({
         path: group.topLevel ? endpoint.identifier : `${group.identifier}.${endpoint.identifier}`,
+        endpoint,
+        annotations: mergedAnnotations,
         outage: Context.get(mergedAnnotations, DeclaresOutage) ? undefined : outage,
         overrides: [api, group, endpoint].map(({ annotations }) => Context.getOrUndefined(annotations, Policy) ?? {}),
         fixed: {
           method: endpoint.method,
           template: endpoint.path,
-          safety: Safety.ofEndpoint(endpoint),
-          keys: Context.getOrUndefined(mergedAnnotations, Safety.Keys),
+          safety,
+          keys: safety === "keyed" ? Context.getOrUndefined(mergedAnnotations, Safety.Keys) : undefined,
+          reference: Context.getOrUndefined(mergedAnnotations, Safety.Reference),
           cost: Context.get(mergedAnnotations, Cost),
           dryRun: Context.get(mergedAnnotations, DryRun),
           declared: declaredOf(endpoint, successes, errors),
@@ -167,7 +178,11 @@ const readEndpoints = (api: HttpApi.Top): ReadonlyArray<Endpoint> => {
       })
     }
   })
-  return read
+  const candidates = read.map(({ endpoint, fixed: { safety }, path }) => ({ endpoint, safety, path }))
+  return read.map((each) => ({
+    ...each,
+    resolution: Resolution.planOf(each.annotations, each.fixed.safety, candidates)
+  }))
 }
 
 /** Declarations do not change: each is read once, however many clients are made of it. */
@@ -203,7 +218,7 @@ export const ofApi = (
   base: CallPolicy
 ): Result.Result<ReadonlyMap<string, Operation>, CallPolicyError> => {
   const operations = new Map<string, Operation>()
-  for (const { fixed, outage, overrides, path } of endpointsIn(api)) {
+  for (const { fixed, outage, overrides, path, resolution } of endpointsIn(api)) {
     const name = `${provider}.${path}`
     if (outage !== undefined) {
       return Result.fail(
@@ -219,12 +234,15 @@ export const ofApi = (
       streams: fixed.declared?.streams === true
     })
     if (cache !== undefined) return Result.fail(new CallPolicyError({ owner: name, field: "cache", rule: cache }))
+    if (resolution !== undefined && "rule" in resolution)
+      return Result.fail(new CallPolicyError({ owner: name, field: "resolution", rule: resolution.rule }))
+    const plan = resolution === undefined ? undefined : { resolution }
     const field = overrides.map(sharedField).find((found) => found !== undefined)
     if (field !== undefined) return Result.fail(new CallPolicyError({ owner: name, field, rule: shared }))
     const written = overrides.reduce((policy, override) => CallPolicies.merge(policy, override), base)
     const resolved = PolicyRules.resolve(name, written)
     if (Result.isFailure(resolved)) return Result.fail(resolved.failure)
-    operations.set(path, { name, path, ...fixed, policy: resolved.success, written })
+    operations.set(path, { name, path, ...fixed, ...plan, policy: resolved.success, written })
   }
   return Result.succeed(operations)
 }

@@ -239,7 +239,7 @@ class Worker<R> {
         yield* Effect.withFiber(({ context }) => {
           for (const { ahead, command } of batch) {
             if (lost.has(command.sequence)) continue
-            work.log.ended("done", context)
+            work.log.ended("completed", context)
             work.log.aged(Math.max(0, now + ahead - command.addedAt) / 1000, context)
           }
           for (const held of batch) desk.drop(held)

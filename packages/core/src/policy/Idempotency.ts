@@ -4,7 +4,9 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import { IdempotencyMismatch, InvalidRequest } from "../vocabulary/FatalReason.ts"
+import * as Fingerprints from "../vocabulary/Fingerprint.ts"
 import { Locked } from "../vocabulary/RetryableReason.ts"
 
 /** What a keyed operation requires. Only `withKey` and `withKeyOf` give it; there is no layer of it. @category type-level @since 0.1.0 */
@@ -77,6 +79,11 @@ export const CurrentKey = Context.Reference<KeyCell | undefined>("@breakwater/co
   defaultValue: () => undefined
 })
 
+/** The name under which the call that runs is to be made once; it is not sent as a key. @category references @since 0.1.0 */
+export const CurrentName = Context.Reference<KeyCell | undefined>("@breakwater/core/Idempotency/CurrentName", {
+  defaultValue: () => undefined
+})
+
 /** Longest key when the provider does not say. @category constants @since 0.1.0 */
 export const defaultMaxLength = 255
 
@@ -116,3 +123,55 @@ export const withKeyOf =
   <A, E, R>(f: (item: Item) => Effect.Effect<A, E, R> & One<R>) =>
   (item: Item): Effect.Effect<A, E, WithoutKey<R>> =>
     withKey(key(item))(f(item))
+
+/**
+ * `withKey` with a key that has to be asked for, such as `Activity.idempotencyKey("charge")` inside a workflow of Effect's: the same for every run of the activity.
+ * @category combinators @since 0.1.0
+ */
+export const withKeyFrom =
+  <E2, R2>(key: Effect.Effect<string, E2, R2>) =>
+  <A, E, R>(self: Effect.Effect<A, E, R> & One<R>): Effect.Effect<A, E | E2, WithoutKey<R> | R2> =>
+    Effect.flatMap(key, (found) => withKey(found)(self))
+
+/**
+ * Makes the one `unsafe` operation in an effect once under this key, though its provider takes none: what came of it is remembered in an `IdempotencyStore`, and told to whoever makes it again. What may
+ * have been made is never made again: that call ends with `OutcomeUnknown`, until the record is resolved.
+ * **Details** The key is not sent, unless the operation declares a field for it (`Safety.reference`). Without a store the call is refused as `InvalidRequest`, unless there is such a field. Operations of
+ * other safety take no notice of it. @category combinators @since 0.1.0
+ */
+export const once =
+  (key: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => Effect.provideService(self, CurrentName, new KeyCell(key)))
+
+/** Longest part of a key, and longest key, that `keyOf` writes out. */
+const longest = { part: 64, key: 255 }
+
+/** What stands in a key as it is; `/` is between parts, `%` escapes, `~` begins what is not the part itself. */
+const written = /[^\w.:@+=,-]/gu
+
+const escaped = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
+
+const partOf = (part: string | number | bigint): string => {
+  if (Predicate.isNumber(part) && !Number.isFinite(part))
+    throw new RangeError(`Idempotency.keyOf: a number must be finite, got ${part}`)
+  const text = String(part)
+  if (text === "") return "~"
+  // As JSON, since a broken surrogate would be lost in UTF-8.
+  if (text.length > longest.part || /[^\u0020-\u007e]/u.test(text))
+    return `~${Fingerprints.ofText(JSON.stringify(text))}`
+  return text.replaceAll(written, escaped)
+}
+
+/**
+ * The key of a write by what it is for: `keyOf("order", 8731, "charge")` is `order/8731/charge`. The same parts give the same key, in every process and version; other parts give another, also where one
+ * has a slash in it.
+ * **Details** ASCII that a header might not take as it is is escaped with `%`. A part that is longer than 64 characters, or has others than ASCII, is its SHA-256 behind a `~`; a key longer than 255
+ * characters is the SHA-256 of all of it. A number is as it is written: `1` and `"1"` are one part. Throws a `RangeError` without parts, and for a number that is not finite.
+ * @category constructors @since 0.1.0
+ */
+export const keyOf = (...parts: ReadonlyArray<string | number | bigint>): string => {
+  if (parts.length === 0) throw new RangeError("Idempotency.keyOf: needs at least one part")
+  const key = parts.map(partOf).join("/")
+  return key.length <= longest.key ? key : `~${Fingerprints.ofText(key)}`
+}

@@ -13,6 +13,7 @@ import type { FieldChange } from "../definition/PolicyFields.ts"
 import type { Configured } from "../definition/PolicyVariables.ts"
 import type { Usage } from "./RateBucket.ts"
 import type { StoreError } from "./StoreError.ts"
+import type { Resolvable } from "./Resolvable.ts"
 
 /** `forced-open` and `disabled` are what an operator sets; the others it comes to by itself. @category models @since 0.1.0 */
 export type CircuitState = "closed" | "open" | "half-open" | "ramping" | "forced-open" | "disabled"
@@ -142,6 +143,8 @@ export interface Observed {
   readonly policy: PolicyControl
   /** The answers that it keeps, where it does. */
   readonly answers?: AnswerControl | undefined
+  /** Its writes whose outcome may be unknown, for whoever finds it out. Default: none. */
+  readonly resolvables?: ReadonlyArray<Resolvable> | undefined
 }
 
 /** The connections of this process. @category references @since 0.1.0 */

@@ -11,7 +11,8 @@
 import * as Predicate from "effect/Predicate"
 import type { StoredPayload } from "./Payload.ts"
 import type { Place, StoreError } from "./StoreError.ts"
-import { make as storeError } from "./StoreError.ts"
+import { make as storeError, maxKeyLength } from "./StoreError.ts"
+import * as Fingerprint from "../vocabulary/Fingerprint.ts"
 
 /** @category constants @since 0.1.0 */
 export const states = ["Absent", "InFlight", "Succeeded", "Failed", "Pending", "Unknown"] as const
@@ -24,6 +25,25 @@ export interface RecordId {
   /** What the key is a key of: operation and connection. One key in two scopes is two keys. */
   readonly scope: string
   readonly key: string
+}
+
+const unfit = /[\p{Cc}\p{Cs}]/gu
+const shortened = maxKeyLength - 72
+
+/**
+ * The scope of the keys of an operation over a connection: `stripe.charges.create@default/production`. What would be too long for a store, or has characters that no store takes, is cut and ends with
+ * a hash of the whole, so that no two scopes become one. @category constructors @since 0.1.0
+ */
+export const scopeOf = (of: {
+  /** `provider.group.endpoint`. */
+  readonly operation: string
+  readonly connection: string
+  /** Default `default`. */
+  readonly environment?: string | undefined
+}): string => {
+  const scope = `${of.operation}@${of.connection}/${of.environment ?? "default"}`
+  if (scope.length <= maxKeyLength && scope.search(unfit) < 0) return scope
+  return `${scope.slice(0, shortened).replaceAll(unfit, "?")}~${Fingerprint.ofText(scope)}`
 }
 
 /** A row. Instants are in milliseconds of the store's own clock. @category models @since 0.1.0 */

@@ -223,36 +223,46 @@ class Rows {
   private readonly settled = new Map<string, IdempotencyRecord>()
   private readonly capacity: number
   private fences = 0
+  /** Goes on where it was: begun anew each time, it would pass over all that were deleted before. */
+  private oldest = this.settled.keys()
 
   constructor(capacity: number) {
     this.capacity = capacity
   }
 
   get(id: RecordId): IdempotencyRecord | undefined {
-    const key = idOf(id)
+    return this.under(idOf(id))
+  }
+
+  private under(key: string): IdempotencyRecord | undefined {
     return this.unsettled.get(key) ?? this.settled.get(key)
   }
 
   /** Makes room for one more; `false` if there is none. */
   private makesRoom(): boolean {
     if (this.unsettled.size + this.settled.size < this.capacity) return true
-    const oldest = this.settled.keys().next()
-    return oldest.done !== true && this.settled.delete(oldest.value)
+    if (this.settled.size === 0) return false
+    let next = this.oldest.next()
+    if (next.done === true) {
+      this.oldest = this.settled.keys()
+      next = this.oldest.next()
+    }
+    return next.done !== true && this.settled.delete(next.value)
   }
 
   write(id: RecordId, expected: Expected | undefined, change: Change, now: number): Written | undefined {
-    const before = this.get(id)
+    const key = idOf(id)
+    const before = this.under(key)
     if (!Record.meets(before, expected, now)) return { applied: false, row: before, now }
     if (before === undefined && !this.makesRoom()) return undefined
     // Above every fence that was given out, so that who comes late is refused even after its row was forgotten.
     if (before === undefined) this.fences = Math.max(this.fences + 1, now)
     const row = Record.apply(id, before, change, { now, firstFence: this.fences })
     this.fences = Math.max(this.fences, row.fence)
-    const key = idOf(id)
-    this.settled.delete(key)
+    if (before?.expiresAt !== undefined) this.settled.delete(key)
     if (row.expiresAt === undefined) this.unsettled.set(key, row)
     else {
-      this.unsettled.delete(key)
+      if (before !== undefined) this.unsettled.delete(key)
       this.settled.set(key, row)
     }
     return { applied: true, row, now }

@@ -130,6 +130,36 @@ export class Rejected extends Schema.TaggedClass<Rejected>("@breakwater/core/Fat
   }
 }
 
+/** An earlier call under the same key may have been carried out, and must not be made again; nothing was sent now. Its record waits to be resolved. @category reasons @since 0.1.0 */
+export class Unresolved extends Schema.TaggedClass<Unresolved>("@breakwater/core/FatalReason/Unresolved")(
+  "Unresolved",
+  {}
+) {
+  get message(): string {
+    return "an earlier call under this key may have been carried out"
+  }
+}
+
+const unusable = {
+  "not kept": "it was answered, and the answer was not kept",
+  unreadable: "what was kept does not fit the declaration any more",
+  newer: "it was written by a newer version",
+  corrupt: "it cannot be read",
+  "in transaction": "it cannot be written inside a transaction that may be rolled back"
+}
+
+/** The record of a write cannot be used for this call; nothing was sent. `not kept` and `unreadable`: the write was made before, and must not be made again. @category reasons @since 0.1.0 */
+export class RecordUnusable extends Schema.TaggedClass<RecordUnusable>("@breakwater/core/FatalReason/RecordUnusable")(
+  "RecordUnusable",
+  {
+    problem: Schema.Literals(["not kept", "unreadable", "newer", "corrupt", "in transaction"])
+  }
+) {
+  get message(): string {
+    return `idempotency record unusable: ${unusable[this.problem]}`
+  }
+}
+
 /** A dry run: the request was encoded and checked, and not sent (`Call.dryRun`, `<PROVIDER>_DRY_RUN`). @category reasons @since 0.1.0 */
 export class DryRun extends Schema.TaggedClass<DryRun>("@breakwater/core/FatalReason/DryRun")("DryRun", {}) {
   get message(): string {
@@ -149,6 +179,8 @@ export type FatalReason =
   | IdempotencyMismatch
   | ResponseInvalid
   | Rejected
+  | Unresolved
+  | RecordUnusable
   | DryRun
 
 /** @category schemas @since 0.1.0 */
@@ -163,6 +195,8 @@ export const FatalReason = Schema.Union([
   IdempotencyMismatch,
   ResponseInvalid,
   Rejected,
+  Unresolved,
+  RecordUnusable,
   DryRun
 ])
 

@@ -90,9 +90,13 @@ const state = new Int32Array(8)
 /** Of a message with room behind it for a one, zeros, and its length in bits, up to the end of a block of 64 bytes. */
 const digest = (bytes: Uint8Array, length: number): Int32Array => {
   bytes[length] = 0x80
-  const end = new DataView(bytes.buffer, bytes.length - 8)
-  end.setUint32(0, Math.floor(length / 2 ** 29))
-  end.setUint32(4, length << 3)
+  const bits = bytes.length - 8
+  const high = Math.floor(length / 2 ** 29)
+  const low = length << 3
+  for (let byte = 0; byte < 4; byte++) {
+    bytes[bits + byte] = high >>> (24 - 8 * byte)
+    bytes[bits + 4 + byte] = low >>> (24 - 8 * byte)
+  }
   state.set(start)
   for (let offset = 0; offset < bytes.length; offset += 64) {
     expand(bytes, offset)
@@ -103,14 +107,35 @@ const digest = (bytes: Uint8Array, length: number): Int32Array => {
 
 const encoder = new TextEncoder()
 
-/** The fingerprint of a request: 64 hexadecimal digits. Two requests have the same one only if they are the same. @category constructors @since 0.1.0 */
-export const of = ({ body, method, path }: Sent): string => {
-  const line = encoder.encode(`${method} ${path}\n`)
-  const length = line.length + (body?.length ?? 0)
-  const bytes = new Uint8Array(Math.ceil((length + 9) / 64) * 64)
-  bytes.set(line)
-  if (body !== undefined) bytes.set(body, line.length)
+/** Most messages fit in here; a longer one has its own. */
+const scratch = new Uint8Array(4096)
+
+/** Room for a message of this length and its end, zeros behind the message. */
+const roomFor = (length: number): Uint8Array => {
+  const size = Math.ceil((length + 9) / 64) * 64
+  return size <= scratch.length ? scratch.subarray(0, size).fill(0, length) : new Uint8Array(size)
+}
+
+const bytesInHex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+const inHex = (byte: number): string => bytesInHex[byte & 0xff] ?? ""
+
+/** Of two parts, one after the other. */
+const hashed = (head: string, body: Uint8Array | undefined): string => {
+  const room = encoder.encodeInto(head, scratch)
+  const isWhole = room.read === head.length
+  const bytesOfHead = isWhole ? scratch.subarray(0, room.written) : encoder.encode(head)
+  const length = bytesOfHead.length + (body?.length ?? 0)
+  const bytes = roomFor(length)
+  if (bytes.buffer !== bytesOfHead.buffer) bytes.set(bytesOfHead)
+  if (body !== undefined) bytes.set(body, bytesOfHead.length)
   let text = ""
-  for (const word of digest(bytes, length)) text += (word >>> 0).toString(16).padStart(8, "0")
+  for (const word of digest(bytes, length))
+    text += inHex(word >>> 24) + inHex(word >>> 16) + inHex(word >>> 8) + inHex(word)
   return text
 }
+
+/** SHA-256 of a text in UTF-8: 64 hexadecimal digits. @category constructors @since 0.1.0 */
+export const ofText = (text: string): string => hashed(text, undefined)
+
+/** The fingerprint of a request: 64 hexadecimal digits. Two requests have the same one only if they are the same. @category constructors @since 0.1.0 */
+export const of = ({ body, method, path }: Sent): string => hashed(`${method} ${path}\n`, body)

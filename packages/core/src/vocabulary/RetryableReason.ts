@@ -143,6 +143,22 @@ export class Stopped extends Schema.TaggedClass<Stopped>("@breakwater/core/Retry
   }
 }
 
+/** The store that remembers writes could not be asked, and a write that is not remembered may be made twice; nothing was sent. @category reasons @since 0.1.0 */
+export class StoreUnavailable extends Schema.TaggedClass<StoreUnavailable>(
+  "@breakwater/core/RetryableReason/StoreUnavailable"
+)("StoreUnavailable", {
+  /** Which store, such as `idempotency`. */
+  store: Schema.String,
+  /** What was asked of it, such as `claim`. */
+  operation: Schema.String,
+  /** Why it could not: a `Problem` of `StoreError`, such as `unavailable` or `timeout`. */
+  problem: Schema.String
+}) {
+  get message(): string {
+    return `${this.store} store, ${this.operation}: ${this.problem}`
+  }
+}
+
 const AttemptReason = Schema.Union([RateLimited, Unavailable, Timeout, TransportFailed, Locked])
 
 /** The retry budget is spent. Carries the reason of the last attempt. @category reasons @since 0.1.0 */
@@ -173,6 +189,7 @@ export type RetryableReason =
   | DeadlineExceeded
   | CredentialUnavailable
   | Stopped
+  | StoreUnavailable
 
 /** The reasons that an attempt on the wire can end with; the others are refusals of ours. @category reasons @since 0.1.0 */
 export type AttemptReason = typeof AttemptReason.Type
@@ -189,7 +206,8 @@ export const RetryableReason = Schema.Union([
   RetriesSpent,
   DeadlineExceeded,
   CredentialUnavailable,
-  Stopped
+  Stopped,
+  StoreUnavailable
 ])
 
 /** True for what `RetriesSpent` may carry. @category guards @since 0.1.0 */

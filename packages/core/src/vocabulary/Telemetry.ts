@@ -23,6 +23,7 @@ export const attribute = {
   shadow: "breakwater.shadow.policy",
   queue: "breakwater.outbox.queue",
   commandState: "breakwater.outbox.state",
+  replayed: "breakwater.replayed",
   fallback: "breakwater.fallback",
   method: "http.request.method",
   template: "url.template",
@@ -122,6 +123,12 @@ export const reloaded = ["changed", "unchanged", "rejected"] as const
 /** @category models @since 0.1.0 */
 export type PolicyReload = (typeof reloaded)[number]
 
+/** What looking into a write in doubt came to: it was made, it was not, nobody knows yet, nobody could be asked, or somebody else had settled it. @category constants @since 0.1.0 */
+export const resolved = ["done", "undone", "stays", "unanswered", "moved on"] as const
+
+/** @category models @since 0.1.0 */
+export type Resolved = (typeof resolved)[number]
+
 /** How a body that is read as it comes came to its end: whole, left by its reader, or broken. @category constants @since 0.1.0 */
 export const streamed = ["complete", "left", "broken"] as const
 
@@ -129,10 +136,19 @@ export const streamed = ["complete", "left", "broken"] as const
 export type StreamEnd = (typeof streamed)[number]
 
 /** What one attempt at a command of an outbox came to. @category constants @since 0.1.0 */
-export const commanded = ["done", "rescheduled", "dead", "lost"] as const
+export const commanded = ["completed", "rescheduled", "dead", "lost"] as const
 
 /** @category models @since 0.1.0 */
 export type CommandEnd = (typeof commanded)[number]
+
+/**
+ * What a claim of an idempotency record came to: `granted`, `resumed` (an earlier call may have sent it), `replayed` (its outcome was there), `locked`, `mismatched`, `unresolved`, or `unclaimed`, since
+ * the store could not be asked. @category constants @since 0.1.0
+ */
+export const claimed = ["granted", "resumed", "replayed", "locked", "mismatched", "unresolved", "unclaimed"] as const
+
+/** @category models @since 0.1.0 */
+export type RecordClaim = (typeof claimed)[number]
 
 /** How a call of an operation that keeps answers had its own: kept and fresh, from the provider, kept and no longer fresh, kept and confirmed. @category constants @since 0.1.0 */
 export const answered = ["hit", "miss", "stale", "revalidated"] as const
@@ -270,11 +286,24 @@ export const transitions = counter(
 /** Policies that were changed while they ran, or were to be, by what came of it. @category metrics @since 0.1.0 */
 export const policyReloads = counter("breakwater.policy.reloads", "{reload}", "Policies read again or set by hand")
 
+/** Claims of idempotency records, by what came of them. @category metrics @since 0.1.0 */
+export const claims = counter("breakwater.record.claims", "{claim}", "Claims of idempotency records, by outcome")
+
+/** Calls whose outcome could not be written into their record, by problem. @category metrics @since 0.1.0 */
+export const unsettled = counter(
+  "breakwater.record.unsettled",
+  "{call}",
+  "Calls whose outcome could not be written into their record"
+)
+
 /** Items of batches that came to an end, by outcome; the operation is the name of the batch. @category metrics @since 0.1.0 */
 export const batchItems = counter("breakwater.batch.items", "{item}", "Items of batches, by outcome")
 
 /** Answers that something else gave in the provider's place, by its name and the reason. @category metrics @since 0.1.0 */
 export const fallbacks = counter("breakwater.fallback.count", "{answer}", "Answers given in a provider's place")
+
+/** Writes in doubt that were looked into, by what came of it. @category metrics @since 0.1.0 */
+export const resolutions = counter("breakwater.resolution.count", "{write}", "Writes in doubt that were looked into")
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
 export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")

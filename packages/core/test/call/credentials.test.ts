@@ -429,7 +429,7 @@ describe("the start line (AUTH-8, AUTH-9)", () => {
       assert.strictEqual(line?.level, "Info")
       assert.match(
         line?.message ?? "",
-        /^acme: production at https:\/\/api\.acme\.test, key [0-9a-f]{8}, API version 2026-11-01$/u
+        /^acme: production at https:\/\/api\.acme\.test, key [0-9a-f]{8}, API version 2026-11-01, records: no$/u
       )
       assert.isFalse(JSON.stringify(line).includes("planted"))
     })
@@ -457,7 +457,7 @@ describe("the start line (AUTH-8, AUTH-9)", () => {
 
       assert.strictEqual(
         line?.message,
-        "acme: sandbox at https://sandbox.acme.test, key not obtained yet, API version unpinned"
+        "acme: sandbox at https://sandbox.acme.test, key not obtained yet, API version unpinned, records: no"
       )
     })
   )

@@ -4,6 +4,7 @@ import * as Record from "@breakwater/core/IdempotencyRecord"
 import type { IdempotencyStore } from "@breakwater/core/IdempotencyStore"
 import * as Idempotency from "@breakwater/core/IdempotencyStore"
 import * as Stores from "@breakwater/core/node/Stores"
+import { keyProblem } from "@breakwater/core/StoreError"
 import { Clock, Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -276,5 +277,31 @@ describe("IdempotencyStore.memory", () => {
 
   it("refuses to keep nothing", () => {
     assert.throws(() => Idempotency.memory({ capacity: 0 }), RangeError)
+  })
+})
+
+describe("IdempotencyRecord.scopeOf", () => {
+  it("names operation, connection and environment", () => {
+    const of = { operation: "stripe.refunds.create", connection: "shop" }
+
+    assert.strictEqual(Record.scopeOf({ ...of, environment: "production" }), "stripe.refunds.create@shop/production")
+    assert.strictEqual(Record.scopeOf(of), "stripe.refunds.create@shop/default")
+  })
+
+  it("is cut to what every store takes, and stays another for another name", () => {
+    const scopes = ["a".repeat(512), "a".repeat(513), "a\nb", "a?b", `${"x".repeat(439)}😀${"y".repeat(100)}`].map(
+      (operation) => Record.scopeOf({ operation, connection: "c" })
+    )
+
+    assert.strictEqual(new Set(scopes).size, scopes.length)
+    for (const scope of scopes)
+      assert.isUndefined(keyProblem({ store: "idempotency", operation: "claim" }, "scope", scope), scope)
+  })
+
+  it("is as it is up to 512 characters", () => {
+    const operation = "a".repeat(512 - "@c/default".length)
+
+    assert.strictEqual(Record.scopeOf({ operation, connection: "c" }), `${operation}@c/default`)
+    assert.match(Record.scopeOf({ operation: `${operation}a`, connection: "c" }), /^a{440}~[0-9a-f]{64}$/u)
   })
 })

@@ -19,7 +19,8 @@ export const refusals: ReadonlyArray<Retryable.RetryableReason> = [
   new Retryable.RetriesSpent({ last: new Retryable.TransportFailed({ code: "ECONNRESET" }) }),
   new Retryable.DeadlineExceeded({ deadline: Duration.seconds(10) }),
   new Retryable.CredentialUnavailable({ detail: "the token endpoint is down" }),
-  new Retryable.Stopped({ by: "ana, incident 42" })
+  new Retryable.Stopped({ by: "ana, incident 42" }),
+  new Retryable.StoreUnavailable({ store: "idempotency", operation: "claim", problem: "unavailable" })
 ]
 
 export const retryableReasons: ReadonlyArray<Retryable.RetryableReason> = [...attemptReasons, ...refusals]
@@ -35,5 +36,7 @@ export const fatalReasons: ReadonlyArray<Fatal.FatalReason> = [
   new Fatal.IdempotencyMismatch({ status: 400, code: "idempotency_error" }),
   new Fatal.ResponseInvalid({ status: 200, path: "data.0.amount", expected: "a whole number" }),
   new Fatal.Rejected({ status: 418, code: "teapot" }),
+  new Fatal.Unresolved({}),
+  new Fatal.RecordUnusable({ problem: "not kept" }),
   new Fatal.DryRun({})
 ]

@@ -99,7 +99,9 @@ describe("docs/telemetry.md", () => {
       ...Telemetry.answered,
       ...Telemetry.reloaded,
       ...Telemetry.streamed,
-      ...Telemetry.commanded
+      ...Telemetry.commanded,
+      ...Telemetry.claimed,
+      ...Telemetry.resolved
     ])
     agree("waits", valuesOf("breakwater.wait.for"), Telemetry.waitsFor)
     for (const denial of Telemetry.denials) assert.include(valuesOf("breakwater.reason"), denial)

@@ -4,10 +4,12 @@
  * @since 0.1.0
  */
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "@breakwater/core/PlatformApi"
+import * as Resolution from "@breakwater/core/Resolution"
 import * as Safety from "@breakwater/core/Safety"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { Accepted, Message, MessageId, SendMail, Validated } from "./Model.ts"
+import { byCustomArg } from "./Activity.ts"
+import { Accepted, Message, MessageId, SendMail, Validated, acceptedAs } from "./Model.ts"
 
 /** 202 and the id in a header; the body is empty, and is not looked at. Without the id it is somebody else's answer. */
 const AcceptedAnswer = Accepted.pipe(
@@ -44,20 +46,33 @@ export const ActivityParams = {
   limit: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })))
 }
 
+const listMessages = HttpApiEndpoint.get("list", "/v3/messages", {
+  query: ActivityParams,
+  success: Schema.Struct({ messages: Schema.Array(Message) })
+})
+
+/** The custom argument that holds the key of a send (`Idempotency.once`): by it the e-mail is found in the activity. @category constants @since 0.1.0 */
+export const reference = "reference"
+
 const mail = HttpApiGroup.make("mail").add(
   // SendGrid has no idempotency keys: what is sent twice arrives twice.
   HttpApiEndpoint.post("send", "/v3/mail/send", {
     payload: SendMail,
     success: [AcceptedAnswer, ValidatedAnswer]
-  }).pipe(Safety.unsafe)
+  }).pipe(
+    Safety.unsafe,
+    Resolution.lookup(listMessages, {
+      reference: `custom_args.${reference}`,
+      request: ({ key }) => ({ query: { query: byCustomArg(reference, key), limit: 1 } }),
+      match: ({ messages: [first] }) =>
+        first === undefined ? undefined : Accepted.make({ messageId: MessageId.make(acceptedAs(first)) }),
+      // SendGrid does not say by how much its activity lags behind; an e-mail too late is better than one too many.
+      settlesAfter: "15 minutes"
+    })
+  )
 )
 
-const messages = HttpApiGroup.make("messages").add(
-  HttpApiEndpoint.get("list", "/v3/messages", {
-    query: ActivityParams,
-    success: Schema.Struct({ messages: Schema.Array(Message) })
-  })
-)
+const messages = HttpApiGroup.make("messages").add(listMessages)
 
 const scopes = HttpApiGroup.make("scopes").add(
   HttpApiEndpoint.get("list", "/v3/scopes", { success: Schema.Struct({ scopes: Schema.Array(Schema.String) }) })

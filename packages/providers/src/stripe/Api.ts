@@ -6,10 +6,21 @@
  */
 import * as Form from "@breakwater/core/Form"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "@breakwater/core/PlatformApi"
+import * as Resolution from "@breakwater/core/Resolution"
 import * as Safety from "@breakwater/core/Safety"
 import * as Schema from "effect/Schema"
 import { CardErrorAnswer } from "./Errors.ts"
-import { Amount, Currency, ListOf, NewMetadata, PaymentIntent, PaymentIntentId, Refund, RefundId } from "./Model.ts"
+import {
+  Amount,
+  Currency,
+  ListOf,
+  NewMetadata,
+  PaymentIntent,
+  PaymentIntentId,
+  Refund,
+  RefundId,
+  Timestamp
+} from "./Model.ts"
 
 /**
  * How Stripe takes idempotency keys: POST only, at most 255 characters, kept for at least 24 hours, a stored answer marked on replay.
@@ -86,15 +97,45 @@ export const ListParams = {
   /** Items older than this one. */
   starting_after: Schema.optional(PaymentIntentId),
   /** Items newer than this one. */
-  ending_before: Schema.optional(PaymentIntentId)
+  ending_before: Schema.optional(PaymentIntentId),
+  /** Items made then or later. */
+  "created[gte]": Schema.optional(Timestamp),
+  /** Items made then or earlier. */
+  "created[lte]": Schema.optional(Timestamp)
 }
+
+const listPaymentIntents = HttpApiEndpoint.get("list", "/v1/payment_intents", {
+  query: ListParams,
+  success: ListOf(PaymentIntent)
+})
+
+/** The name in `metadata` that holds the idempotency key of a new payment intent: by it the payment is found again. @category constants @since 0.1.0 */
+export const keyMetadata = "idempotency_key"
+
+/** Seconds around the first and the last request within which a payment intent is looked for: clocks differ, and requests travel. */
+const slack = { before: 60, after: 300 }
+
+/** Payment intents of the time in which it was sent; not the search, which may be an hour behind (https://docs.stripe.com/api/payment_intents/search, read 2026-11-21). */
+const byKey = Resolution.lookup(listPaymentIntents, {
+  reference: `metadata.${keyMetadata}`,
+  request: ({ firstSentAt, lastSentAt }) => ({
+    query: {
+      limit: 100,
+      "created[gte]": Math.max(0, Math.floor(firstSentAt / 1000) - slack.before),
+      "created[lte]": Math.ceil(lastSentAt / 1000) + slack.after
+    }
+  }),
+  match: ({ data, has_more }, { key }) =>
+    data.find(({ metadata }) => metadata?.[keyMetadata] === key) ?? (has_more ? Resolution.undecided : undefined),
+  settlesAfter: "15 minutes"
+})
 
 const paymentIntents = HttpApiGroup.make("paymentIntents").add(
   HttpApiEndpoint.post("create", "/v1/payment_intents", {
     payload: CreatePaymentIntent.pipe(Form.bracketed),
     success: PaymentIntent,
     error: CardErrorAnswer
-  }).pipe(keyed),
+  }).pipe(keyed, byKey),
   HttpApiEndpoint.post("confirm", "/v1/payment_intents/:id/confirm", {
     params: { id: PaymentIntentId },
     payload: ConfirmPaymentIntent.pipe(Form.bracketed),
@@ -110,7 +151,7 @@ const paymentIntents = HttpApiGroup.make("paymentIntents").add(
     params: { id: PaymentIntentId },
     success: PaymentIntent
   }),
-  HttpApiEndpoint.get("list", "/v1/payment_intents", { query: ListParams, success: ListOf(PaymentIntent) })
+  listPaymentIntents
 )
 
 const refunds = HttpApiGroup.make("refunds").add(

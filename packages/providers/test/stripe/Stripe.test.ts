@@ -50,7 +50,7 @@ describe("Stripe: charging", () => {
 
       assert.deepStrictEqual(
         [intent.status, intent.amount_received, intent.livemode, intent.metadata],
-        ["succeeded", 4200, false, { order: "7" }]
+        ["succeeded", 4200, false, { order: "7", idempotency_key: "order/7" }]
       )
       assert.deepStrictEqual(
         ledger.entries.map(({ amount, ids, key, kind, metadata }) => ({ amount, ids, key, kind, metadata })),
@@ -60,7 +60,7 @@ describe("Stripe: charging", () => {
             ids: { payment_intent: intent.id, charge: intent.latest_charge ?? "" },
             key: "order/7",
             kind: "charge.succeeded",
-            metadata: { order: "7" }
+            metadata: { order: "7", idempotency_key: "order/7" }
           }
         ]
       )
@@ -539,7 +539,7 @@ describe("Stripe: what travels", () => {
       assert.deepStrictEqual([request.method, request.url], ["POST", "https://api.stripe.com/v1/payment_intents"])
       assert.strictEqual(
         new TextDecoder().decode(request.body.body),
-        "amount=4200&currency=eur&confirm=true&payment_method=pm_card_visa&metadata%5Border%5D=7"
+        "amount=4200&currency=eur&confirm=true&payment_method=pm_card_visa&metadata%5Border%5D=7&metadata%5Bidempotency_key%5D=order%2F7"
       )
       assert.deepStrictEqual(
         [headers["authorization"], headers["stripe-version"], headers["idempotency-key"], headers["user-agent"]],

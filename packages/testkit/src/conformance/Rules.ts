@@ -154,7 +154,7 @@ const headersOf = (
     ["x-request-id", undefined],
     ["user-agent", undefined],
     ...(provider.version === undefined ? [] : [[provider.version.header, provider.version.value] as const]),
-    ...(safety === "keyed" && keys !== undefined ? [[keys.header, key] as const] : [])
+    ...(safety === "keyed" && keys?.header !== undefined ? [[keys.header, key] as const] : [])
   ]
 }
 

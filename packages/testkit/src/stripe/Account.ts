@@ -54,6 +54,8 @@ export interface Page {
   readonly limit?: number | undefined
   readonly starting_after?: string | undefined
   readonly ending_before?: string | undefined
+  readonly "created[gte]"?: number | undefined
+  readonly "created[lte]"?: number | undefined
 }
 
 type Outcome<A> = Result.Result<A, Refusal>
@@ -156,7 +158,10 @@ export class Account {
 
   /** Newest first. */
   list(page: Page): Outcome<ListJson<IntentJson>> {
-    const newestFirst = [...this.intents.values()].toReversed()
+    const { "created[gte]": from = Number.NEGATIVE_INFINITY, "created[lte]": to = Number.POSITIVE_INFINITY } = page
+    const newestFirst = [...this.intents.values()]
+      .filter(({ created }) => created >= from && created <= to)
+      .toReversed()
     const limit = page.limit ?? 10
     const cursor = page.starting_after ?? page.ending_before
     const at = cursor === undefined ? -1 : newestFirst.findIndex(({ id }) => id === cursor)
@@ -165,9 +170,9 @@ export class Account {
       return Result.fail(Refusals.missing({ kind: "payment_intent", id: cursor, param, status: 400 }))
     }
     const backwards = page.starting_after === undefined && cursor !== undefined
-    const from = backwards ? Math.max(0, at - limit) : at + 1
-    const data = newestFirst.slice(from, backwards ? at : from + limit)
-    const has_more = backwards ? from > 0 : from + limit < newestFirst.length
+    const first = backwards ? Math.max(0, at - limit) : at + 1
+    const data = newestFirst.slice(first, backwards ? at : first + limit)
+    const has_more = backwards ? first > 0 : first + limit < newestFirst.length
     return Result.succeed({ object: "list", data, has_more, url: "/v1/payment_intents" })
   }
 
