@@ -153,9 +153,11 @@ const sweep = Effect.fnUntraced(function* (moments: ReadonlyArray<KillPoint.Mome
       Effect.gen(function* () {
         const world = yield* Effect.all({ stripe: SimulatedStripe.make(), sendgrid: SimulatedSendGrid.make() })
         const [stripe, sendgrid] = [yield* Serve.make(world.stripe), yield* Serve.make(world.sendgrid)]
-        const args = [prefix, tablesOf(index), stripe.url, sendgrid.url, ...orders]
+        // Records of calls are shared, too: an order of another moment is another order.
+        const own = orders.map((order) => `${order}-${index}`)
+        const args = [prefix, tablesOf(index), stripe.url, sendgrid.url, ...own]
         yield* KillPoint.run(moment, { script, args })
-        const done = orders.map((order) => [chargesOf(world, order), mailsOf(world, order)])
+        const done = own.map((order) => [chargesOf(world, order), mailsOf(world, order)])
         return { moment: `${moment.point}#${moment.occurrence}`, done }
       }).pipe(Effect.scoped),
     { concurrency: 2 }
