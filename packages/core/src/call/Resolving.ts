@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
+import { Mode } from "../definition/AnswerRules.ts"
 import type { Operation } from "../definition/Operation.ts"
 import type { Asked, Plan } from "../definition/Resolution.ts"
 import { answerOf, undecided } from "../definition/Resolution.ts"
@@ -53,6 +54,9 @@ interface Parts {
   readonly methodOf: (path: string) => LooseMethod
 }
 
+/** What is asked here is what is so now, and not what was kept: a write that is not there yet would be taken for one that is not made. */
+const ofNow = <A, E>(asked: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.provideService(asked, Mode, "bypass")
+
 const isNotFound = (error: unknown): boolean =>
   isProviderError(error) && error._tag === "FatalError" && error.reason._tag === "NotFound"
 
@@ -66,7 +70,7 @@ const verdictWith =
       const { target, way } = plan
       if (way === undefined || way._tag === "Ask" || target === undefined) return Effect.succeed(stays("asks"))
       if (way._tag === "Compensate" && !settled) return Effect.succeed(stays("early"))
-      const answer = methodOf(target)(way.request(asked)) as Effect.Effect<unknown, ProviderError>
+      const answer = ofNow(methodOf(target)(way.request(asked))) as Effect.Effect<unknown, ProviderError>
       if (way._tag === "Compensate")
         return Effect.catchIf(Effect.as(answer, undone), isNotFound, () => Effect.succeed(undone))
       return Effect.map(answer, (found): Verdict => {
@@ -242,7 +246,7 @@ const whereItIs = ({ methodOf, plan }: Parts, request: unknown, error: unknown):
   if (existing === undefined || !isProviderError(error) || !existing.says(error.reason)) return Effect.fail(error)
   return Effect.suspend(() => {
     const refused = { request: request as never, ...answerOf(error.reason) }
-    return Effect.flatMap(methodOf(existing.path)(existing.request(refused)), (answer) => {
+    return Effect.flatMap(ofNow(methodOf(existing.path)(existing.request(refused))), (answer) => {
       const value = existing.match(answer, refused)
       return value === undefined ? Effect.fail(error) : Effect.succeed(value)
     })
