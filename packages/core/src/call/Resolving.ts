@@ -260,7 +260,10 @@ const referring = (request: unknown, names: ReadonlyArray<string>, key: string):
   if (request !== undefined && !Predicate.isObject(request)) return undefined
   const fields: Readonly<Record<string, unknown>> | undefined = request
   const set = referring(fields?.[name], rest, key)
-  return set === undefined ? undefined : { ...fields, [name]: set }
+  if (set === undefined) return undefined
+  // An instance of a class stays one: its schema takes nothing else.
+  const of: object | null = fields === undefined ? Object.prototype : Object.getPrototypeOf(fields)
+  return Object.assign(Object.create(of) as object, fields, { [name]: set })
 }
 
 /** The method with what is declared of its outcome, and what its layer registers. @category constructors @since 0.1.0 */
