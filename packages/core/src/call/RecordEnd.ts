@@ -21,7 +21,7 @@ const undecided = ({ inDoubt, maybeDone, operation }: RunningCall): RecordEnd =>
 }
 
 /** Answers about who asks and not about what is asked: replayed, they would outlive the rotation of a credential, or a bill that was paid. */
-const aboutCaller = new Set<FatalReason["_tag"]>([
+const aboutCaller = new Set<ProviderError["reason"]["_tag"]>([
   "Unauthorized",
   "CredentialRejected",
   "PermissionDenied",
@@ -39,7 +39,8 @@ const ofFatal = (call: RunningCall, reason: FatalReason): RecordEnd => {
 const ofOurs = (call: RunningCall, error: ProviderError): RecordEnd => {
   switch (error._tag) {
     case "OutcomeUnknown":
-      return "Unknown"
+      // Nothing was learnt of an earlier attempt, and its key is as good as before.
+      return call.operation.safety === "keyed" && aboutCaller.has(error.reason._tag) ? "Pending" : "Unknown"
     case "RetryableError":
       return undecided(call)
     case "FatalError":
