@@ -73,12 +73,13 @@ const verdictWith =
       const answer = ofNow(methodOf(target)(way.request(asked))) as Effect.Effect<unknown, ProviderError>
       if (way._tag === "Compensate")
         return Effect.catchIf(Effect.as(answer, undone), isNotFound, () => Effect.succeed(undone))
-      return Effect.map(answer, (found): Verdict => {
+      const absent = settled ? undone : stays("early")
+      const looked = Effect.map(answer, (found): Verdict => {
         const value = way.match(found, asked)
         if (value === undecided) return stays("undecided")
-        if (value !== undefined) return { _tag: "Done", value }
-        return settled ? undone : stays("early")
+        return value === undefined ? absent : { _tag: "Done", value }
       })
+      return Effect.catchIf(looked, isNotFound, () => Effect.succeed(absent))
     })
 
 const dayMillis = Duration.toMillis(Duration.days(1))
@@ -202,7 +203,10 @@ const lookedUp = Effect.fnUntraced(function* (
 export const whyOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.findErrorOption(cause)
   if (error._tag === "None") return "its request or its match has thrown"
-  return isProviderError(error.value) ? error.value.message : "the store could not be asked"
+  if (isProviderError(error.value)) return error.value.message
+  if (error.value instanceof StoreError) return "the store could not be asked"
+  const isNamed = Predicate.hasProperty(error.value, "_tag") && Predicate.isString(error.value._tag)
+  return `the look-up failed with ${isNamed ? error.value._tag : "an error that it declares"}`
 }
 
 /** The value of a write that ended in doubt and was made; else the doubt again. */
