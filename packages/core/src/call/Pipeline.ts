@@ -373,8 +373,8 @@ const forget = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkn
   const { answers } = call.connection
   const forgotten = answers === undefined ? undefined : engineOf(call)?.forget(answers, call, fiber)
   if (forgotten !== undefined) return forgotten
-  const reason = new InvalidRequest({ field: "operation", detail: "keeps no answers that could be forgotten" })
-  return refuse(call, fiber, refusal(reason), nowOf(fiber))
+  const nothingKept = new InvalidRequest({ field: "operation", detail: "keeps no answers that could be forgotten" })
+  return refuse(call, fiber, refusal(call.problem ?? nothingKept), nowOf(fiber))
 }
 
 /** Says where the value came from, to whoever listens. */
