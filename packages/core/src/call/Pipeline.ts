@@ -244,9 +244,11 @@ const begun = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
 }
 
 const announcing = (call: RunningCall, fiber: AnyFiber, record: CallRecord.CallRecord) =>
-  Effect.flatMap(CallRecord.announce(call, fiber, record), (refused) =>
-    refused === undefined ? start(call, fiber) : refuse(call, fiber, refused, call.now)
-  )
+  Effect.flatMap(CallRecord.announce(call, fiber, record), (unwritten) => {
+    // It may have been stopped while its record was written.
+    const refused = unwritten ?? Stopping.refusalOf(call)
+    return refused === undefined ? start(call, fiber) : refuse(call, fiber, refused, call.now)
+  })
 
 /** Attempts until one succeeds, or no further one may be made. */
 const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
