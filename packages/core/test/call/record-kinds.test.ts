@@ -528,7 +528,7 @@ describe("where the key goes", () => {
   )
 
   const badNames: ReadonlyArray<readonly [string, string]> = [
-    ["", "must have 1 to 512 characters, has 0"],
+    ["", "must have 1 to 255 characters, has 0"],
     ["a\nb", "must not have control characters or broken surrogates"],
     ["x".repeat(256), "must have 1 to 255 characters, has 256"]
   ]
