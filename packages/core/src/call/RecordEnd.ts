@@ -30,9 +30,11 @@ const aboutCaller = new Set<ProviderError["reason"]["_tag"]>([
 
 const proxyWantsCredentials = 407
 
+const isAboutCaller = (reason: ProviderError["reason"]): boolean =>
+  aboutCaller.has(reason._tag) || ("status" in reason && reason.status === proxyWantsCredentials)
+
 const ofFatal = (call: RunningCall, reason: FatalReason): RecordEnd => {
-  const status = "status" in reason ? reason.status : undefined
-  const isAnswer = status !== undefined && status !== proxyWantsCredentials && !aboutCaller.has(reason._tag)
+  const isAnswer = "status" in reason && reason.status !== undefined && !isAboutCaller(reason)
   return isAnswer ? "Failed" : undecided(call)
 }
 
@@ -40,7 +42,7 @@ const ofOurs = (call: RunningCall, error: ProviderError): RecordEnd => {
   switch (error._tag) {
     case "OutcomeUnknown":
       // Nothing was learnt of an earlier attempt, and its key is as good as before.
-      return call.operation.safety === "keyed" && aboutCaller.has(error.reason._tag) ? "Pending" : "Unknown"
+      return call.operation.safety === "keyed" && isAboutCaller(error.reason) ? "Pending" : "Unknown"
     case "RetryableError":
       return undecided(call)
     case "FatalError":

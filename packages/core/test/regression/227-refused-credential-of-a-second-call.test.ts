@@ -9,7 +9,7 @@ import { inScenario, run } from "../support/Scenario.ts"
 const order = { id: "o1", amount: 1 }
 
 describe("a keyed write whose second call is refused for who asks", () => {
-  it.effect.each([401, 403])("goes on when that is mended, after a %s", (status) =>
+  it.effect.each([401, 403, 407])("goes on when that is mended, after a %s", (status) =>
     inScenario(
       Effect.gen(function* () {
         const remembered = Effect.provideService(IdempotencyStore.IdempotencyStore, IdempotencyStore.memory())
