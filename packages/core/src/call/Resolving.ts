@@ -205,8 +205,8 @@ export const whyOf = (cause: Cause.Cause<unknown>): string => {
   if (error._tag === "None") return "its request or its match has thrown"
   if (isProviderError(error.value)) return error.value.message
   if (error.value instanceof StoreError) return "the store could not be asked"
-  const isNamed = Predicate.hasProperty(error.value, "_tag") && Predicate.isString(error.value._tag)
-  return `the look-up failed with ${isNamed ? error.value._tag : "an error that it declares"}`
+  const name = Predicate.hasProperty(error.value, "_tag") ? error.value._tag : undefined
+  return `the look-up failed with ${Predicate.isString(name) ? name : "an error that it declares"}`
 }
 
 /** The value of a write that ended in doubt and was made; else the doubt again. */
