@@ -13,7 +13,8 @@ import * as Fingerprint from "@breakwater/core/Fingerprint"
 import { IdempotencyStore, memory } from "@breakwater/core/IdempotencyStore"
 import * as Stores from "@breakwater/core/node/Stores"
 import { OutboxStore } from "@breakwater/core/OutboxStore"
-import { Context, Duration, Effect, Layer, Logger, Redacted, Schema } from "effect"
+import * as Outbox from "@breakwater/core/Outbox"
+import { Context, Duration, Effect, Fiber, Latch, Layer, Logger, Redacted, Schema } from "effect"
 import { HttpClient, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { Redis } from "effect/persistence"
@@ -204,13 +205,48 @@ const outboxThroughput = (name: string, batch: number) =>
     return `${name}, ${batch} at a time: ${added.toFixed(0)} added/s, ${done.toFixed(0)} claimed and completed/s, ${through.toFixed(0)} through/s`
   })
 
+/** Commands through the worker: added by the thousand, then claimed, handled by an effect that does nothing, and completed. */
+const workerThroughput = (name: string, batch: number) =>
+  Effect.gen(function* () {
+    const count = 10_000
+    let left = 0
+    const all = Latch.makeUnsafe()
+    const commands = Outbox.make({
+      queue: `worker ${batch}`,
+      payload: Schema.Struct({ id: Schema.String, amount: Schema.Int }),
+      handle: () => Effect.sync(() => (--left === 0 ? all.openUnsafe() : false))
+    })
+    const additions = () =>
+      Array.from({ length: count }, () => ({ payload: { id: "pi_3", amount: 4200 }, key: fresh() }))
+    const isDone = Effect.map(commands.counts, ({ Claimed }) => Claimed === 0)
+    const work = Effect.gen(function* () {
+      left = count
+      all.closeUnsafe()
+      const worker = yield* Effect.forkScoped(commands.run({ batch }))
+      yield* all.await
+      yield* Effect.repeat(Effect.delay(isDone, "1 millis"), { until: (done) => done })
+      yield* Fiber.interrupt(worker)
+    })
+    const figures = yield* Effect.forEach(Array.from({ length: 4 }), () =>
+      Effect.gen(function* () {
+        const added = yield* rateOf(count, commands.addAll(additions()))
+        const before = process.cpuUsage()
+        const worked = yield* rateOf(count, Effect.scoped(work))
+        const { system, user } = process.cpuUsage(before)
+        return [added, worked, (system + user) / count] as const
+      })
+    )
+    const [added, worked, cpu] = [0, 1, 2].map((column) => median(figures.slice(1).map((row) => row[column] ?? 0)))
+    return `${name}, the worker with batch ${batch}: ${added?.toFixed(0)} added/s, ${worked?.toFixed(0)} worked off/s, ${cpu?.toFixed(0)} µs of CPU each`
+  })
+
 const folder = mkdtempSync(join(tmpdir(), "breakwater-bench-"))
 const file = (name: string, synchronous: "full" | "normal") =>
   Stores.layerSqlite({ filename: join(folder, `${name}.sqlite`), synchronous })
 
 const prefix = `bench_${process.pid}`
 const dropTables = Effect.flatMap(SqlClient.SqlClient, (sql) =>
-  Effect.forEach(["idempotency", "outbox", "answer", "answer_tag", "lease", "migrations"], (table) =>
+  Effect.forEach(["idempotency", "outbox", "answer", "answer_tag", "lease", "link", "migrations"], (table) =>
     sql.unsafe(`DROP TABLE ${prefix}_${table}`)
   )
 )
@@ -237,12 +273,22 @@ const program = Effect.gen(function* () {
     const name = `SQLite, synchronous ${synchronous}`
     yield* Effect.provide(show(records(name, 2000, 1)), file(`records-${synchronous}`, synchronous))
     yield* Effect.provide(
-      Effect.andThen(show(outboxThroughput(name, 1)), show(outboxThroughput(name, 100))),
+      Effect.all([
+        show(outboxThroughput(name, 1)),
+        show(outboxThroughput(name, 100)),
+        show(workerThroughput(name, 64)),
+        show(workerThroughput(name, 500))
+      ]),
       file(`outbox-${synchronous}`, synchronous)
     )
   }
   yield* Effect.andThen(
-    Effect.andThen(show(records("PostgreSQL", 2000, 16)), show(outboxThroughput("PostgreSQL", 100))),
+    Effect.all([
+      show(records("PostgreSQL", 2000, 16)),
+      show(outboxThroughput("PostgreSQL", 100)),
+      show(workerThroughput("PostgreSQL", 64)),
+      show(workerThroughput("PostgreSQL", 500))
+    ]),
     dropTables
   ).pipe(
     Effect.provide(postgres),

@@ -98,6 +98,26 @@ describe("05-mail (SYS-4)", () => {
   })
 })
 
+describe("06-outbox (DEGR-2)", () => {
+  it("takes orders while the provider is down, and charges each once when it is back", async () => {
+    const { code, stdout } = await run("06-outbox.ts")
+    const lines = stdout.trim().split("\n")
+
+    assert.strictEqual(code, 0)
+    assert.match(lines[2] ?? "", /^order 8731: done, \d attempts$/u)
+    assert.match(lines[3] ?? "", /^order 8732: dead, \d attempts; card refused: card_declined/u)
+    assert.deepStrictEqual(
+      [0, 1, 4, 6].map((line) => lines[line]),
+      [
+        "order 8730: not taken: outbox store, add: invalid: the payload must have at most 1048576 bytes, has more",
+        "order 8731: accepted, 0 attempts",
+        "dead: order 8732",
+        "charges at Stripe: 1"
+      ]
+    )
+  })
+})
+
 describe("checkout", () => {
   it("says in one line what is wrong with the command, and ends with 2", async () => {
     const lines = [

@@ -1,12 +1,11 @@
 /**
  * The path of a call, in one place:
  *
- *   deadline ▸ answer cache ▸ coalesce ▸ idempotency record ▸ encoded once ▸ retry loop (retry budget before attempt 2…) ▸ hedge ▸
+ *   encoded once ▸ deadline ▸ dry run ▸ idempotency record (of writes) ▸ answer cache ▸ coalesce (of reads) ▸ retry loop (retry budget before attempt 2…) ▸ hedge ▸
  *     credential ready ▸ rate budget ▸ bulkhead ▸ breaker admission ▸ credential ▸ attempt timeout ( transport ▸ body read, bounded ) ▸ classify
  *   ▸ decode ▸ outcome (metrics, span, log)
  *
- * What stands in square brackets has its place here and comes later (ADR 0002). Each step is a function of the call and the fiber that it runs in, which gives the effect of
- * all that follows; what a call costs is its state and what its policies do. @internal
+ * Each step is a function of the call and the fiber that it runs in, which gives the effect of all that follows; what a call costs is its state and what its policies do (ADR 0002). @internal
  */
 // The errors of an attempt are whatever its wire fails with; `classify` is what reads them.
 // @effect-diagnostics anyUnknownInErrorContext:off

@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import * as Stream from "effect/Stream"
 import type { Streamed } from "../definition/Body.ts"
 import type { BodyKind, Operation } from "../definition/Operation.ts"
@@ -23,6 +22,7 @@ import { HttpApi, HttpApiClient } from "../vocabulary/PlatformApi.ts"
 import type { FatalError, OutcomeUnknown, ProviderError } from "../vocabulary/ProviderError.ts"
 import { isProviderError } from "../vocabulary/ProviderError.ts"
 import * as CallErrors from "./CallErrors.ts"
+import { firstIssue } from "../vocabulary/FirstIssue.ts"
 import * as CallLog from "./CallLog.ts"
 import * as DryRuns from "./DryRuns.ts"
 import * as HttpAttempt from "./HttpAttempt.ts"
@@ -32,18 +32,6 @@ import { RunningCall, defects, nowOf } from "./RunningCall.ts"
 import type { StreamedBody } from "./StreamedBody.ts"
 
 type Decode = (response: BufferedResponse) => Effect.Effect<unknown, unknown>
-
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** The first issue of a schema error: where, and what was expected; never what was found. */
-const firstIssue = (error: Schema.SchemaError): { readonly path: string; readonly expected: string } => {
-  const issue = formatIssue(error.issue).issues[0]
-  const path = (issue?.path ?? [])
-    .map((segment) => String(typeof segment === "object" ? segment.key : segment))
-    .join(".")
-  const message = issue?.message ?? "a value of the schema"
-  return { path, expected: message === "Missing key" ? "a value" : message.replace(/^Expected /u, "") }
-}
 
 const schemaErrorIn = (cause: Cause.Cause<unknown>): Schema.SchemaError | undefined => {
   for (const reason of cause.reasons)

@@ -35,6 +35,8 @@ const outbox = (prefix: string, sequence: string) => [
     attempts integer NOT NULL,
     due_at double precision NOT NULL,
     added_at double precision NOT NULL,
+    sent_at double precision,
+    unknown integer NOT NULL DEFAULT 0,
     note text,
     payload_version integer NOT NULL,
     payload text NOT NULL,

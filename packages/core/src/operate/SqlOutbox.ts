@@ -5,6 +5,7 @@ import type {
   Command,
   CommandClaim,
   CommandQuery,
+  Ending,
   Note,
   Options,
   Row,
@@ -25,6 +26,8 @@ interface Columns {
   readonly attempts: number
   readonly due_at: number
   readonly added_at: number
+  readonly sent_at: number | null
+  readonly unknown: number
   readonly note: string | null
   readonly payload_version: number
   readonly payload: string
@@ -47,6 +50,8 @@ const commandOf = (operation: string, row: Columns): Command | StoreError => {
     attempts: row.attempts,
     dueAt: row.due_at,
     addedAt: row.added_at,
+    sentAt: row.sent_at ?? undefined,
+    isUnknown: row.unknown === 1,
     note: row.note ?? undefined,
     payload
   }
@@ -58,7 +63,11 @@ const commandsOf = (
 ): Effect.Effect<ReadonlyArray<Command>, StoreError> =>
   Effect.forEach(rows, (row) => {
     const command = commandOf(operation, row)
-    return command instanceof StoreError ? Effect.fail(command) : Effect.succeed(command)
+    if (!(command instanceof StoreError)) return Effect.succeed(command)
+    // Whoever looks has to see what is broken, and what stands beside it.
+    const asItIs =
+      command.problem === "corrupt" ? commandOf(operation, { ...row, payload: JSON.stringify(row.payload) }) : command
+    return asItIs instanceof StoreError ? Effect.fail(asItIs) : Effect.succeed(asItIs)
   })
 
 /** Rows in one statement: what both dialects have parameters for. */
@@ -75,12 +84,12 @@ const adding = (database: SqlDatabase) => {
 
   const insert = (rows: ReadonlyArray<Row>, now: Now) => {
     const values = rows.map(
-      ({ delayMillis, key, orderingKey, payload, queue }) => sql`(${queue}, ${key}, ${orderingKey ?? null},
-        ${delayMillis === undefined ? "Ready" : "Scheduled"}, 0, 0, ${now} + CAST(${delayMillis ?? 0} AS double precision), ${now}, NULL,
+      ({ delayMillis, key, maybeSent, orderingKey, payload, queue }) => sql`(${queue}, ${key}, ${orderingKey ?? null},
+        ${delayMillis === undefined ? "Ready" : "Scheduled"}, 0, 0, ${now} + CAST(${delayMillis ?? 0} AS double precision), ${now}, ${maybeSent === true ? sql`${now} - 1` : sql`CAST(NULL AS double precision)`}, NULL,
         ${payload.version}, ${payload.json})`
     )
     return sql`INSERT INTO ${outbox}
-      (queue, key, ordering_key, state, fence, attempts, due_at, added_at, note, payload_version, payload)
+      (queue, key, ordering_key, state, fence, attempts, due_at, added_at, sent_at, note, payload_version, payload)
       VALUES ${sql.csv(values)} ON CONFLICT (queue, key) DO NOTHING RETURNING 1 AS added`
   }
   /** That what is there under the same keys is the same. */
@@ -124,7 +133,8 @@ const claiming = (database: SqlDatabase) => {
         ))
       ORDER BY due_at, sequence LIMIT ${limit} ${database.skipLocked}
     )
-    UPDATE ${outbox} SET state = 'Claimed', fence = fence + 1, attempts = attempts + 1, due_at = ${now} + CAST(${leaseMillis} AS double precision)
+    UPDATE ${outbox} SET state = 'Claimed', fence = fence + 1, attempts = attempts + 1, sent_at = COALESCE(sent_at, ${now}),
+      due_at = ${now} + CAST(${leaseMillis} AS double precision)
     WHERE sequence IN (SELECT sequence FROM due)
     RETURNING *`
 
@@ -177,11 +187,12 @@ const settling = (database: SqlDatabase, retentionMillis: number) => {
     // Asked again after a lost answer: they may be done by this very claim.
     return without(lost, yield* sql<Named>`SELECT ${names} FROM ${outbox} WHERE ${are(lost, "Done")}`)
   })
-  const one = (operation: string, claim: CommandClaim, state: State, afterMillis: number, note: Note | undefined) =>
+  const one = (operation: string, claim: CommandClaim, state: State, afterMillis: number, ending: Ending | undefined) =>
     joined(place(operation), (now): Request<StaleClaim | undefined> =>
       Effect.gen(function* () {
         const changed =
-          yield* sql`UPDATE ${outbox} SET state = ${state}, due_at = ${span(now, afterMillis)}, note = ${noteOf(note)}
+          yield* sql`UPDATE ${outbox} SET state = ${state}, due_at = ${span(now, afterMillis)}, note = ${noteOf(ending)},
+            unknown = ${ending?.sent === "unknown" ? 1 : 0}, sent_at = ${ending?.sent === "no" ? sql`NULL` : sql`sent_at`}
           WHERE ${are([claim], "Claimed")} RETURNING 1 AS changed`
         if (changed.length > 0) return undefined
         const found = yield* sql<Columns>`SELECT * FROM ${outbox} WHERE sequence = ${claim.sequence}`
@@ -199,9 +210,9 @@ const settling = (database: SqlDatabase, retentionMillis: number) => {
           (rows) => without(chunk, rows)
         )
       ),
-    reschedule: (claim: CommandClaim, { afterMillis, note }: Note & { readonly afterMillis: number }) =>
-      one("reschedule", claim, "Scheduled", afterMillis, { note }),
-    bury: (claim: CommandClaim, note?: Note) => one("bury", claim, "Dead", 0, note)
+    reschedule: (claim: CommandClaim, { afterMillis, ...ending }: Ending & { readonly afterMillis: number }) =>
+      one("reschedule", claim, "Scheduled", afterMillis, ending),
+    bury: (claim: CommandClaim, ending?: Ending) => one("bury", claim, "Dead", 0, ending)
   }
 }
 
@@ -211,6 +222,12 @@ const operating = (database: SqlDatabase, retentionMillis: number) => {
   const outbox = database.table("outbox")
   const isOne = ({ length }: ReadonlyArray<unknown>): boolean => length > 0
   return {
+    get: (queue: string, key: string) =>
+      joined(place("get"), () =>
+        Effect.flatMap(sql<Columns>`SELECT * FROM ${outbox} WHERE queue = ${queue} AND key = ${key}`, (rows) =>
+          Effect.map(commandsOf("get", rows), ([command]): Command | undefined => command)
+        )
+      ),
     list: ({ after = 0, limit, queue, states }: CommandQuery) =>
       joined(place("list"), () =>
         Effect.flatMap(
@@ -233,7 +250,7 @@ const operating = (database: SqlDatabase, retentionMillis: number) => {
     redrive: (sequence: number) =>
       joined(place("redrive"), (now) =>
         Effect.map(
-          sql`UPDATE ${outbox} SET state = 'Ready', attempts = 0, due_at = ${now}
+          sql`UPDATE ${outbox} SET state = 'Ready', attempts = 0, sent_at = NULL, unknown = 0, due_at = ${now}
             WHERE sequence = ${sequence} AND state IN ('Dead', 'Discarded') RETURNING 1 AS changed`,
           isOne
         )

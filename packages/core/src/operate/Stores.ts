@@ -16,6 +16,8 @@ import * as OutboxMemory from "../store/OutboxMemory.ts"
 import * as OutboxStore from "../store/OutboxStore.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import type { Redis, SqlClient } from "./Drivers.ts"
+import type { PurgeOptions } from "./Purging.ts"
+import * as Purging from "./Purging.ts"
 import * as RedisAnswers from "./RedisAnswers.ts"
 import type { RedisOptions } from "./RedisDatabase.ts"
 import * as RedisDatabase from "./RedisDatabase.ts"
@@ -43,6 +45,11 @@ export interface StoreOptions {
   /** In memory alone: SQL keeps any number. */
   readonly links?: LinkOptions | undefined
 }
+
+export type {
+  /** How often rows are forgotten, and how many at once. @category models @since 0.1.0 */
+  PurgeOptions
+} from "./Purging.ts"
 
 /** All stores in memory: nothing survives the process, and nobody else sees it. @category layers @since 0.1.0 */
 export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores> =>
@@ -90,3 +97,13 @@ export const layerRedis = (
       )
     )
   )
+
+/**
+ * Forgets, in the background, what is done and over: settled records whose retention has ended, answers that have expired, commands that are done. Every program with durable stores needs
+ * it once, in one of its processes or in all. A store that is down is purged the next time. Throws a `RangeError` for an option out of range.
+ * @category layers @since 0.1.0
+ */
+export const layerPurge = (
+  options?: PurgeOptions
+): Layer.Layer<never, never, IdempotencyStore.IdempotencyStore | AnswerStore.AnswerStore | OutboxStore.OutboxStore> =>
+  Purging.layerPurge(options)

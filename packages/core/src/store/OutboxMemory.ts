@@ -4,7 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { BatchRequest, Command, CommandClaim, CommandQuery, Options, Row, State } from "./OutboxStore.ts"
+import type { BatchRequest, Command, CommandClaim, CommandQuery, Ending, Options, Row, State } from "./OutboxStore.ts"
 import { defaults, keyTaken, noteOf, OutboxStore, place, rowsOf, states } from "./OutboxStore.ts"
 import * as Payloads from "./Payload.ts"
 import { make as storeError, StaleClaim, StoreError } from "./StoreError.ts"
@@ -22,6 +22,8 @@ interface Kept extends Row {
   fence: number
   attempts: number
   dueAt: number
+  sentAt: number | undefined
+  isUnknown: boolean
   note: string | null
 }
 
@@ -58,7 +60,10 @@ class Commands {
       const sequence = ++this.last
       const dueAt = now + (row.delayMillis ?? 0)
       const state = row.delayMillis === undefined ? "Ready" : "Scheduled"
-      const kept: Kept = { ...row, sequence, addedAt: now, state, fence: 0, attempts: 0, dueAt, note: null }
+      // Before any claim of it, however soon that comes.
+      const sentAt = row.maybeSent === true ? now - 1 : undefined
+      const untried = { fence: 0, attempts: 0, isUnknown: false, note: null }
+      const kept: Kept = { ...row, ...untried, sequence, addedAt: now, state, dueAt, sentAt }
       this.byName.set(name, kept)
       this.open.set(sequence, kept)
     }
@@ -94,9 +99,14 @@ class Commands {
       kept.state = "Claimed"
       kept.fence++
       kept.attempts++
+      kept.sentAt ??= now
       kept.dueAt = now + leaseMillis
     }
     return batch
+  }
+
+  get(queue: string, key: string): Kept | undefined {
+    return this.byName.get(`${queue}\n${key}`)
   }
 
   /** The command, if it is still this claim's. */
@@ -127,6 +137,8 @@ class Commands {
     if (kept === undefined || (kept.state !== "Dead" && kept.state !== "Discarded")) return false
     kept.state = "Ready"
     kept.attempts = 0
+    kept.sentAt = undefined
+    kept.isUnknown = false
     kept.dueAt = now
     if (this.settled.delete(sequence)) this.reopen(kept)
     return true
@@ -164,7 +176,7 @@ class Commands {
 const commandOf = (kept: Kept): Command | StoreError => {
   const payload = Payloads.decode(place("claim"), kept.payload)
   if (payload instanceof StoreError) return payload
-  const { addedAt, attempts, dueAt, fence, key, orderingKey, queue, sequence, state } = kept
+  const { addedAt, attempts, dueAt, fence, isUnknown, key, orderingKey, queue, sentAt, sequence, state } = kept
   return {
     sequence,
     queue,
@@ -175,6 +187,8 @@ const commandOf = (kept: Kept): Command | StoreError => {
     attempts,
     dueAt,
     addedAt,
+    sentAt,
+    isUnknown,
     note: kept.note ?? undefined,
     payload
   }
@@ -185,6 +199,13 @@ const orFail = <A>(value: A | StoreError): Effect.Effect<A, StoreError> =>
 
 const at = <A, E>(f: (now: number) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Clock.clockWith((clock) => f(clock.currentTimeMillisUnsafe()))
+
+const put = (kept: Kept, state: State, ending: Ending | undefined): void => {
+  kept.state = state
+  kept.note = noteOf(ending)
+  kept.isUnknown = ending?.sent === "unknown"
+  if (ending?.sent === "no") kept.sentAt = undefined
+}
 
 const changing = (
   commands: Commands,
@@ -234,16 +255,16 @@ export const make = (options?: MemoryOptions): OutboxStore["Service"] => {
           })
         )
       ),
-    reschedule: (claim, { afterMillis, ...note }) =>
+    reschedule: (claim, { afterMillis, ...ending }) =>
       changing(commands, "reschedule", claim, (kept, now) => {
-        kept.state = "Scheduled"
+        put(kept, "Scheduled", ending)
         kept.dueAt = now + afterMillis
-        kept.note = noteOf(note)
       }),
-    bury: (claim, note) =>
-      changing(commands, "bury", claim, (kept) => {
-        kept.state = "Dead"
-        kept.note = noteOf(note)
+    bury: (claim, ending) => changing(commands, "bury", claim, (kept) => put(kept, "Dead", ending)),
+    get: (queue, key) =>
+      Effect.suspend(() => {
+        const kept = commands.get(queue, key)
+        return kept === undefined ? Effect.undefined : orFail(commandOf(kept))
       }),
     list: (query) => Effect.suspend(() => Effect.forEach(commands.list(query), (kept) => orFail(commandOf(kept)))),
     counts: (queue) => Effect.sync(() => commands.counts(queue)),

@@ -31,6 +31,8 @@ export interface NewCommand {
   readonly payload: Payload
   /** Not before so many milliseconds from now. Default 0. */
   readonly delayMillis?: number | undefined
+  /** It was tried before it was added, and may have been done under the same key. It is no part of what names the command. Default `false`. */
+  readonly maybeSent?: boolean | undefined
 }
 
 /** A command as it stands. Instants are in milliseconds of the store's own clock. @category models @since 0.1.0 */
@@ -48,6 +50,10 @@ export interface Command {
   /** When it can be claimed next: its time, or the end of the lease. */
   readonly dueAt: number
   readonly addedAt: number
+  /** When it may have been done first: the claim since which nobody has said that nothing was sent. `undefined` before any claim. */
+  readonly sentAt: number | undefined
+  /** Nobody knows whether it was done, and it must not be tried before somebody found out. */
+  readonly isUnknown: boolean
   /** What the last worker said about it. */
   readonly note: string | undefined
   readonly payload: Payload
@@ -68,10 +74,19 @@ export interface BatchRequest {
   readonly leaseMillis: number
 }
 
-/** What a worker says when a command is not done. @category models @since 0.1.0 */
+/** What an operator or a worker says of a command. @category models @since 0.1.0 */
 export interface Note {
   /** For the operator; without secrets. At most 2,000 characters are kept. */
   readonly note?: string | undefined
+}
+
+/** What a worker says when a command is not done. @category models @since 0.1.0 */
+export interface Ending extends Note {
+  /**
+   * `no`: it was certainly not done so far. `maybe`: it may have been, and can be tried again with its key. `unknown`: it may have been, and must not be tried before somebody found
+   * out. Default `maybe`.
+   */
+  readonly sent?: "no" | "maybe" | "unknown" | undefined
 }
 
 /** @category models @since 0.1.0 */
@@ -105,14 +120,17 @@ export class OutboxStore extends Context.Service<
     /** Not now: in so many milliseconds. */
     readonly reschedule: (
       claim: CommandClaim,
-      options: Note & { readonly afterMillis: number }
+      options: Ending & { readonly afterMillis: number }
     ) => Effect.Effect<void, StoreError | StaleClaim>
     /** Not at all, unless somebody redrives it. */
-    readonly bury: (claim: CommandClaim, options?: Note) => Effect.Effect<void, StoreError | StaleClaim>
+    readonly bury: (claim: CommandClaim, options?: Ending) => Effect.Effect<void, StoreError | StaleClaim>
+    /** The command of a queue that has this key; `undefined` if there is none, or if it was done and is forgotten. */
+    readonly get: (queue: string, key: string) => Effect.Effect<Command | undefined, StoreError>
+    /** Those in some states. Of a payload that is not JSON, the text as it is. */
     readonly list: (query: CommandQuery) => Effect.Effect<ReadonlyArray<Command>, StoreError>
     /** How many commands of a queue are in each state. */
     readonly counts: (queue: string) => Effect.Effect<Readonly<Record<State, number>>, StoreError>
-    /** A dead or discarded command is due at once, as if it had never been tried. `false` if it is in another state. */
+    /** A dead or discarded command is due at once, as if it had never been tried, also where nobody knows whether it was done: find out before. `false` if it is in another state. */
     readonly redrive: (sequence: number) => Effect.Effect<boolean, StoreError>
     /** A dead, ready or scheduled command is given up, and no longer holds up what is behind it. `false` if it is in another state. */
     readonly discard: (sequence: number, options?: Note) => Effect.Effect<boolean, StoreError>

@@ -21,6 +21,8 @@ export const attribute = {
   circuitState: "breakwater.breaker.state",
   rateLimit: "breakwater.rate.limit",
   shadow: "breakwater.shadow.policy",
+  queue: "breakwater.outbox.queue",
+  commandState: "breakwater.outbox.state",
   replayed: "breakwater.replayed",
   fallback: "breakwater.fallback",
   method: "http.request.method",
@@ -58,7 +60,9 @@ export const field = {
   window: "window_ms",
   deprecatedAt: "deprecated_at",
   sunsetAt: "sunset_at",
-  link: "link"
+  link: "link",
+  queue: "queue",
+  command: "command"
 } as const
 
 /** What a call may come to. @category constants @since 0.1.0 */
@@ -131,6 +135,12 @@ export const streamed = ["complete", "left", "broken"] as const
 /** @category models @since 0.1.0 */
 export type StreamEnd = (typeof streamed)[number]
 
+/** What one attempt at a command of an outbox came to. @category constants @since 0.1.0 */
+export const commanded = ["completed", "rescheduled", "dead", "lost"] as const
+
+/** @category models @since 0.1.0 */
+export type CommandEnd = (typeof commanded)[number]
+
 /**
  * What a claim of an idempotency record came to: `granted`, `resumed` (an earlier call may have sent it), `replayed` (its outcome was there), `locked`, `mismatched`, `unresolved`, or `unclaimed`, since
  * the store could not be asked. @category constants @since 0.1.0
@@ -185,9 +195,9 @@ const gauge = (id: string, unit: string, description: string) =>
 /** Upper bounds in seconds, as OpenTelemetry recommends for `http.client.request.duration`. @category constants @since 0.1.0 */
 export const boundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
-const seconds = (id: string, description: string) =>
+const seconds = (id: string, description: string, bounds: ReadonlyArray<number> = boundaries) =>
   bindable("_seconds", (labels) =>
-    Metric.histogram(id, { description, boundaries, attributes: { ...labels, unit: "s" } })
+    Metric.histogram(id, { description, boundaries: bounds, attributes: { ...labels, unit: "s" } })
   )
 
 /**
@@ -297,6 +307,18 @@ export const resolutions = counter("breakwater.resolution.count", "{write}", "Wr
 
 /** Writes whose caller interrupted them while they were under way. @category metrics @since 0.1.0 */
 export const abandoned = counter("breakwater.call.abandoned", "{call}", "Writes interrupted while under way")
+
+/** Attempts at commands of an outbox that ended, by queue and outcome. @category metrics @since 0.1.0 */
+export const commands = counter("breakwater.outbox.count", "{attempt}", "Attempts at commands of an outbox")
+
+/** Upper bounds in seconds of what may take days: 100 ms to a day. @category constants @since 0.1.0 */
+export const ageBoundaries = [0.1, 0.5, 1, 5, 30, 60, 300, 1800, 7200, 21_600, 86_400]
+
+/** Seconds from the addition of a command to its end, by queue. @category metrics @since 0.1.0 */
+export const commandAge = seconds("breakwater.outbox.age", "Age of commands when they are done", ageBoundaries)
+
+/** Commands that are kept, by queue and state, when they were last counted. @category metrics @since 0.1.0 */
+export const commandDepth = gauge("breakwater.outbox.depth", "{command}", "Commands that are kept, by state")
 
 /** Circuits in each state, by level and state. @category metrics @since 0.1.0 */
 export const circuits = gauge("breakwater.breaker.circuits", "{circuit}", "Circuits in each state")

@@ -232,7 +232,10 @@ describe("<PROVIDER>_DRY_RUN", () => {
           [false, true, false, true],
           [true, true, true, true]
         ])
-        assert.match(book.of("Info")[0]?.message ?? "", /API version 2026-11-01, dry run: all writes not sent$/u)
+        assert.match(
+          book.of("Info")[0]?.message ?? "",
+          /API version 2026-11-01, records: no, dry run: all writes not sent$/u
+        )
       }),
       book
     )

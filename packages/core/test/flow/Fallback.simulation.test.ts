@@ -1,6 +1,6 @@
 /** A charge with a second provider behind the first: whatever goes wrong, it is not made at both. */
 import { assert, describe, it as plain } from "@effect/vitest"
-import { Auth, Client, Fallback, Idempotency, Provider, Safety } from "@breakwater/core"
+import { Auth, Client, Fallback, Idempotency, IdempotencyStore, Provider, Safety } from "@breakwater/core"
 import type { ProviderError } from "@breakwater/core"
 import {
   Fault,
@@ -12,7 +12,7 @@ import {
   SimulatedProvider
 } from "@breakwater/testkit"
 import { Simulation, Vitest } from "@breakwater/testkit"
-import { Context, Effect, ExecutionPlan, Layer, Redacted, Schema } from "effect"
+import { Context, Effect, ExecutionPlan, Layer, Redacted, Schedule, Schema } from "effect"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 
 const it = Vitest.extend(plain)
@@ -33,7 +33,7 @@ const bankOf = <const Name extends string>(name: Name) =>
     api,
     environments: { sandbox: `https://sandbox.${name}.test`, production: `https://api.${name}.test` },
     auth: Auth.bearer(),
-    policy: { attempts: 2 }
+    policy: { attempts: 2, breaker: { consecutiveFailures: 2 } }
   })
 
 const [north, south] = [bankOf("north"), bankOf("south")]
@@ -106,6 +106,12 @@ const careful: Plan = (north, south) =>
 const naive: Plan = (north, south) =>
   Effect.withExecutionPlan(charge, ExecutionPlan.make({ provide: north }, { provide: south }))
 
+/** Run again after a second, as whoever has a queue does, while the circuit of the first may be open. */
+const again =
+  (plan: Plan): Plan =>
+  (north, south) =>
+    plan(north, south).pipe(Effect.retry({ schedule: Schedule.spaced("1 second"), times: 2 }))
+
 const paying = (plan: Plan, declines = false) =>
   Simulation.make({
     name: "a charge with a second bank",
@@ -155,4 +161,26 @@ describe("A charge with a second provider, whatever goes wrong twice", () => {
   it("is tried at both by Effect's plan alone when it is declined, without any fault", () => {
     assert.deepStrictEqual(found(paying(naive, true), 0), ["at both banks: 1 and 1", []])
   })
+
+  it("is made at both by a plan that is run again after a doubt, where nothing remembers it", () => {
+    const [message] = found(paying(again(careful)), 2)
+
+    assert.strictEqual(message, "at both banks: 1 and 1")
+  })
+
+  const remembering: ReturnType<typeof paying> = {
+    ...paying(again(careful)),
+    program: (world, input) =>
+      Effect.provideService(
+        paying(again(careful)).program(world, input),
+        IdempotencyStore.IdempotencyStore,
+        IdempotencyStore.memory()
+      )
+  }
+
+  it.simulate(
+    "is never made at both by a plan that is run again, with a store",
+    remembering,
+    Mode.exhaustive({ deviations: 2 })
+  )
 })

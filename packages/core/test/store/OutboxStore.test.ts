@@ -37,7 +37,7 @@ for (const { layer, name, skip } of complete("outbox", { outbox: { retentionMill
           const added = yield* add(command(queue, "a", { orderingKey: "x" }), command(queue, "b"), command(queue, "c"))
           const [first, ...rest] = yield* claim(queue)
           assert(first !== undefined)
-          const { addedAt, dueAt, sequence, ...told } = first
+          const { addedAt, dueAt, sentAt, sequence, ...told } = first
 
           assert.strictEqual(added, 3)
           assert.deepStrictEqual(told, {
@@ -47,10 +47,12 @@ for (const { layer, name, skip } of complete("outbox", { outbox: { retentionMill
             state: "Claimed",
             fence: 1,
             attempts: 1,
+            isUnknown: false,
             note: undefined,
             payload: { version: 1, value: { to: "a" } }
           })
           assert.isAtLeast(dueAt, addedAt + 60_000)
+          assert.strictEqual(sentAt, dueAt - 60_000)
           assert.isAbove(sequence, 0)
           assert.deepStrictEqual(keys(rest), ["b", "c"])
           assert.isEmpty(yield* claim(queue))
@@ -248,6 +250,59 @@ for (const { layer, name, skip } of complete("outbox", { outbox: { retentionMill
 
           assert.deepStrictEqual([again.attempts, again.note?.length], [2, 2000])
         })
+      )
+
+      it.effect("remembers since when a command may have been done, and whether somebody must find out", () =>
+        Effect.gen(function* () {
+          const queue = queueName()
+          const outbox = yield* store
+          const told = Effect.map(outbox.get(queue, "a"), (kept) => [kept?.sentAt !== undefined, kept?.isUnknown])
+          yield* add(command(queue, "a"))
+          const seen = [yield* told]
+          const claimed = claim(queue, { leaseMillis: 60_000 })
+          const first = only(yield* claimed)
+          yield* outbox.reschedule(first, { afterMillis: 0 })
+          seen.push(yield* told)
+          const second = only(yield* claimed)
+          yield* outbox.reschedule(second, { afterMillis: 0, sent: "unknown" })
+          seen.push(yield* told)
+          yield* outbox.reschedule(only(yield* claimed), { afterMillis: 0, sent: "no" })
+          seen.push(yield* told)
+          yield* outbox.bury(only(yield* claimed), { sent: "unknown" })
+          seen.push(yield* told)
+          yield* outbox.redrive(first.sequence)
+          seen.push(yield* told)
+
+          assert.strictEqual(second.sentAt, first.sentAt)
+          assert.deepStrictEqual(seen, [
+            [false, false],
+            [true, false],
+            [true, true],
+            [false, false],
+            [true, true],
+            [false, false]
+          ])
+        })
+      )
+
+      it.effect(
+        "gives a command by its key, and says of one that was tried before it was added that it may be done",
+        () =>
+          Effect.gen(function* () {
+            const queue = queueName()
+            const outbox = yield* store
+            yield* add(command(queue, "a", { maybeSent: true }), command(queue, "b"))
+            const [a, b] = [yield* outbox.get(queue, "a"), yield* outbox.get(queue, "b")]
+
+            assert.deepStrictEqual(
+              [a?.key, a?.state, a?.sentAt, b?.sentAt],
+              ["a", "Ready", (a?.addedAt ?? 0) - 1, undefined]
+            )
+            assert.deepStrictEqual(
+              [yield* outbox.get(queue, "c"), yield* outbox.get(queueName(), "a")],
+              [undefined, undefined]
+            )
+          })
       )
 
       it.effect("shows what is dead, and redrives it as if it had never been tried", () =>

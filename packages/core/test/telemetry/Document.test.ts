@@ -99,6 +99,7 @@ describe("docs/telemetry.md", () => {
       ...Telemetry.answered,
       ...Telemetry.reloaded,
       ...Telemetry.streamed,
+      ...Telemetry.commanded,
       ...Telemetry.claimed,
       ...Telemetry.resolved
     ])

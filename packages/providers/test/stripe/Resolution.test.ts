@@ -90,4 +90,26 @@ describe("Stripe: a charge in doubt", () => {
       assert.deepStrictEqual([status, amount, metadata], ["succeeded", 4200, { idempotency_key: key }])
     }).pipe(Effect.provideService(Connections, new Set()), quietly)
   )
+
+  it.effect("is found also when its key is no longer known at Stripe, and remembered from then on", () =>
+    Effect.gen(function* () {
+      const { ledger, stripe } = yield* open([stored])
+      const plain = stripe.paymentIntents.create({ payload }).pipe(Idempotency.withKey(key))
+      const first = yield* toEnd(plain)
+      yield* TestClock.adjust("25 hours")
+      const looked = yield* toEnd(pay(stripe))
+      const again = yield* toEnd(plain)
+
+      assert.deepStrictEqual([first, looked, again].map(shortly), [
+        "OutcomeUnknown Unavailable after 2",
+        "succeeded",
+        "succeeded"
+      ])
+      assert.lengthOf(ledger.ofKind("charge.succeeded"), 1)
+    }).pipe(
+      Effect.provideService(IdempotencyStore.IdempotencyStore, IdempotencyStore.memory()),
+      Effect.provideService(Connections, new Set()),
+      quietly
+    )
+  )
 })
