@@ -191,6 +191,8 @@ const claimedBy = (call: RunningCall, answer: ClaimAnswer, leaseMillis: number):
     case "Settled":
       return settled(call, answer)
     case "Locked":
+      // Whoever is at it may have sent it: nobody may send it under another key, or elsewhere.
+      call.maybeDone = true
       return refused(new Locked({ retryAfter: Duration.millis(Math.ceil(answer.retryAfterMillis)) }))
     case "Mismatch":
       return refused(new IdempotencyMismatch({ detail: "the key was used for another request before" }))
@@ -221,7 +223,8 @@ const read = (
   const before = call.now
   if (exit !== undefined && Exit.isSuccess(exit)) {
     const claimed = claimedBy(call, exit.value, leaseMillis)
-    counted(call, fiber, call.maybeDone ? "resumed" : labels[exit.value._tag])
+    const isResumed = claimed._tag === "Granted" && call.maybeDone
+    counted(call, fiber, isResumed ? "resumed" : labels[exit.value._tag])
     call.now = nowOf(fiber)
     return Effect.succeed(claimed)
   }
@@ -295,8 +298,10 @@ export const announce = (
     }
     const error = errorIn(exit)
     if (error === undefined) return refusal(silent("sending"))
+    if (error instanceof StoreError) return refusal(ofStoreError(error))
     // The lease has ended, and somebody else has the key.
-    return refusal(error instanceof StoreError ? ofStoreError(error) : new Locked({}))
+    call.maybeDone = true
+    return refusal(new Locked({}))
   })
 }
 
