@@ -31,7 +31,7 @@ export interface NewCommand {
   readonly payload: Payload
   /** Not before so many milliseconds from now. Default 0. */
   readonly delayMillis?: number | undefined
-  /** It was tried before it was added, and may have been done under the same key. It is no part of what names the command. Default `false`. */
+  /** It was tried before it was added, and may have been done under the same key; of a command that is there, that is noted. It is no part of what names the command. Default `false`. */
   readonly maybeSent?: boolean | undefined
 }
 
