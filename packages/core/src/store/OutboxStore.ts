@@ -188,5 +188,6 @@ export const rowsOf = (commands: ReadonlyArray<NewCommand>, maxBytes: number): R
 export const keyTaken = (): StoreError =>
   storeError(place("add"), "invalid", "the key is there with another payload or ordering key")
 
-/** What is kept of a note. @category encoding @since 0.1.0 */
-export const noteOf = (options: Note | undefined): string | null => options?.note?.slice(0, 2000) ?? null
+/** What is kept of a note: PostgreSQL keeps no text with a NUL in it. @category encoding @since 0.1.0 */
+export const noteOf = (options: Note | undefined): string | null =>
+  options?.note?.replaceAll("\0", " ").slice(0, 2000) ?? null
