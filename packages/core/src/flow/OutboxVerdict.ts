@@ -164,10 +164,21 @@ export const beforeAttempt = (
 /** What the answer of somebody who found out means; he may not know yet. @category accessors @since 0.1.0 */
 export const ofFinding = (attempt: Attempt, rules: Rules, note: string, finding: Finding): Effect.Effect<Settled> => {
   if (finding === "done") return Effect.succeed({ _tag: "Done" })
-  if (finding === "not done") return Effect.succeed({ _tag: "Again", afterMillis: 1, note, sent: "no" })
+  if (finding === "not done") return undone(attempt, rules, note)
   if (finding === "dead") return Effect.succeed({ _tag: "Dead", note, sent: "unknown" })
   const atLeastMillis = Duration.toMillis(Duration.fromInputUnsafe(finding.askAfter))
   return askAgain(attempt, rules, { note, atLeastMillis })
+}
+
+/** At once the first time, and after a pause in which it was asked; otherwise who always ends in doubt would be tried without a pause. */
+const undone = ({ command }: Attempt, { schedule }: Rules, note: string): Effect.Effect<Settled> => {
+  const { attempts, isUnknown } = command
+  if (attempts === 1 || isUnknown) return Effect.succeed({ _tag: "Again", afterMillis: 1, note, sent: "no" })
+  return Effect.map(schedule.pauseAfter(attempts, undefined), (pause): Settled =>
+    pause === undefined
+      ? { _tag: "Dead", note: `given up after ${attempts} attempts: ${note}`, sent: "no" }
+      : { _tag: "Again", afterMillis: Math.max(1, Math.ceil(pause)), note, sent: "no" }
+  )
 }
 
 /** Nobody could find out yet. @category accessors @since 0.1.0 */
@@ -191,7 +202,7 @@ export const askAgain = (
 }
 
 /**
- * What became of a command whose outcome was unknown. `done`; `not done`: it is tried again at once, as if it never had been; `dead`: an operator must find out; or it is to be
+ * What became of a command whose outcome was unknown. `done`; `not done`: it is tried again as if it never had been, the first time at once, then on the schedule; `dead`: an operator must find out; or it is to be
  * asked again after a while. @category models @since 0.1.0
  */
 export type Finding = "done" | "not done" | "dead" | { readonly askAfter: Duration.Input }
