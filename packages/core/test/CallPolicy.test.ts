@@ -8,6 +8,16 @@ import { Result, Schedule, Schema } from "effect"
 const given = (policy: CallPolicy): unknown => JSON.parse(JSON.stringify(policy))
 
 describe("CallPolicy.merge", () => {
+  it("switches off what is asked for below, and asks for it again above", () => {
+    const asked = { throttle: { cap: 0.5 }, hedge: { percentile: 0.9 }, bulkhead: { queue: 3, adaptive: {} } }
+    const off = { throttle: false, hedge: false, bulkhead: { adaptive: false } } as const
+    const parts = ({ bulkhead, hedge, throttle }: CallPolicy) => ({ bulkhead, hedge, throttle })
+
+    assert.deepStrictEqual(parts(CallPolicies.merge(asked, off)), { ...off, bulkhead: { queue: 3, adaptive: false } })
+    assert.deepStrictEqual(parts(CallPolicies.merge(off, {})), off)
+    assert.deepStrictEqual(parts(CallPolicies.merge(off, asked)), asked)
+  })
+
   it("takes each field from the override where it is given", () => {
     const merged = CallPolicies.merge({ deadline: "9 seconds", attempts: 2 }, { attempts: 5, maxBodyBytes: 10 })
 

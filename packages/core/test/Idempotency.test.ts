@@ -269,6 +269,14 @@ describe("Idempotency.keyOf", () => {
     for (const key of keys) assert.isUndefined(Idempotency.problemOf(key))
   })
 
+  it("escapes what has a meaning of its own, and is written out up to 255 characters", () => {
+    assert.strictEqual(Idempotency.keyOf("a/b%~c", " d"), "a%2Fb%25%7Ec/%20d")
+    const parts = ["x".repeat(63), "x".repeat(63), "x".repeat(63)]
+
+    assert.lengthOf(Idempotency.keyOf(...parts, "y".repeat(63)), 255)
+    assert.match(Idempotency.keyOf(...parts, "y".repeat(64)), /^~[0-9a-f]{64}$/u)
+  })
+
   it("hashes what a header does not take, and what is too long", () => {
     const hash = /^~[0-9a-f]{64}$/u
 
@@ -300,6 +308,24 @@ describe("Idempotency.withKeyFrom", () => {
         yield* Effect.flip(seen.pipe(Idempotency.withKeyFrom(Effect.fail("no activity")))),
         "no activity"
       )
+    })
+  )
+})
+
+describe("Idempotency.once", () => {
+  it.effect("names the write inside, and nothing outside", () =>
+    Effect.gen(function* () {
+      const seen = Effect.map(Idempotency.CurrentName, (cell) => cell?.key)
+
+      assert.deepStrictEqual([yield* Idempotency.once("order/1/mail")(seen), yield* seen], ["order/1/mail", undefined])
+    })
+  )
+
+  it.effect("names it anew in each run, so that one that has failed may be made again", () =>
+    Effect.gen(function* () {
+      const named = Idempotency.once("order/1/mail")(Idempotency.CurrentName)
+
+      assert.notStrictEqual(yield* named, yield* named)
     })
   )
 })

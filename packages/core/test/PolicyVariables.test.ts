@@ -72,7 +72,20 @@ describe("PolicyVariables.read", () => {
         hedge: { percentile: 0.9 },
         throttle: {}
       })
-      assert.deepStrictEqual((yield* read({ ACME_THROTTLE: "false" })).policy, {})
+    })
+  )
+
+  it.effect("switches it off, whatever is said of it beside", () =>
+    Effect.gen(function* () {
+      const { policy } = yield* read({
+        ACME_THROTTLE: "false",
+        ACME_HEDGE: "off",
+        ACME_HEDGE_PERCENTILE: "0.9",
+        ACME_ADAPTIVE: "no",
+        ACME_CONCURRENCY: "10"
+      })
+
+      assert.deepStrictEqual(policy, { bulkhead: { concurrency: 10, adaptive: false }, hedge: false, throttle: false })
     })
   )
 

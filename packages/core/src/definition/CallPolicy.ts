@@ -86,8 +86,8 @@ export interface Bulkhead {
   readonly queue?: number | undefined
   /** Longest wait for a slot. Default `"5 seconds"`. */
   readonly queueTimeout?: Duration.Input | undefined
-  /** Lets the provider have fewer attempts at once while it is overloaded. Default none: always as many as `concurrency`. */
-  readonly adaptive?: AdaptiveConcurrency | undefined
+  /** Lets the provider have fewer attempts at once while it is overloaded. Default none: always as many as `concurrency`. `false` switches it off where a policy below asks for it. */
+  readonly adaptive?: AdaptiveConcurrency | false | undefined
 }
 
 /**
@@ -185,10 +185,10 @@ export interface CallPolicy {
   readonly hintCap?: Duration.Input | undefined
   readonly breaker?: Breaker | undefined
   readonly bulkhead?: Bulkhead | undefined
-  /** Refuses calls here while the provider refuses them there. Default none. */
-  readonly throttle?: Throttle | undefined
-  /** Sends a second attempt beside a slow one, of safe operations. Default none. */
-  readonly hedge?: Hedge | undefined
+  /** Refuses calls here while the provider refuses them there. Default none; `false` switches it off where a policy below asks for it. */
+  readonly throttle?: Throttle | false | undefined
+  /** Sends a second attempt beside a slow one, of safe operations. Default none; `false` switches it off where a policy below asks for it. */
+  readonly hedge?: Hedge | false | undefined
   /** Whether calls of a safe operation that ask for the same at the same time are one: one flight, its outcome for all. Default false. */
   readonly coalesce?: boolean | undefined
   /** Longest wait for the rate budget. Default `"10 seconds"`. */
@@ -321,6 +321,10 @@ export const defaultsWhenAsked = {
 const mergePart = <T extends object>(base: T | undefined, override: T | undefined): T | undefined =>
   base === undefined ? override : override === undefined ? base : { ...base, ...given(override) }
 
+/** The same of a part that does nothing unless it is asked for, and may be switched off. */
+const mergeAsked = <T extends object>(base: T | false | undefined, override: T | false | undefined) =>
+  base === false || override === false ? (override ?? base) : mergePart(base, override)
+
 const given = <T extends object>(part: T): Partial<T> =>
   Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined)) as Partial<T>
 
@@ -374,8 +378,8 @@ export const merge = (base: CallPolicy, override: CallPolicy): CallPolicy => ({
   backoff: override.schedule === undefined ? mergePart(base.backoff, override.backoff) : override.backoff,
   schedule: override.schedule ?? (override.backoff === undefined ? base.schedule : undefined),
   breaker: mergePart(base.breaker, override.breaker),
-  throttle: mergePart(base.throttle, override.throttle),
-  hedge: mergePart(base.hedge, override.hedge),
+  throttle: mergeAsked(base.throttle, override.throttle),
+  hedge: mergeAsked(base.hedge, override.hedge),
   bulkhead: mergePart(bent(base, override).bulkhead, override.bulkhead),
   rate: mergePart(base.rate, override.rate),
   streaming: mergePart(base.streaming, override.streaming),

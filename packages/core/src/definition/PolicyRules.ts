@@ -161,8 +161,8 @@ const bulkhead = ({ bulkhead = {} }: CallPolicy, deadlineMillis: number) => {
   }
 }
 
-const adaptive = (input: AdaptiveConcurrency | undefined, concurrency: number) => {
-  if (input === undefined) return undefined
+const adaptive = (input: AdaptiveConcurrency | false | undefined, concurrency: number) => {
+  if (input === undefined || input === false) return undefined
   const usual = defaultsWhenAsked.adaptive
   const fewest = Math.min(usual.minimum, concurrency)
   return {
@@ -179,7 +179,7 @@ const between = (field: string, input: number | undefined, fallback: number, min
 }
 
 const throttle = ({ throttle }: CallPolicy) => {
-  if (throttle === undefined) return undefined
+  if (throttle === undefined || throttle === false) return undefined
   const usual = defaultsWhenAsked.throttle
   return {
     ratio: between("throttle.ratio", throttle.ratio, usual.ratio, 1.1, 100),
@@ -190,7 +190,7 @@ const throttle = ({ throttle }: CallPolicy) => {
 }
 
 const hedge = ({ hedge }: CallPolicy) => {
-  if (hedge === undefined) return undefined
+  if (hedge === undefined || hedge === false) return undefined
   const usual = defaultsWhenAsked.hedge
   return {
     percentile: between("hedge.percentile", hedge.percentile, usual.percentile, 0.01, 0.999),

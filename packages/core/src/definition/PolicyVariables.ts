@@ -22,7 +22,7 @@ export const variableOf = (field: string): string =>
     .replaceAll(/(?<=[a-z])(?=[A-Z])/gu, "_")
     .toUpperCase()
 
-/** Parts of a policy that do nothing unless they are asked for: `true` asks for them with their defaults. @category constants @since 0.1.0 */
+/** Parts of a policy that do nothing unless they are asked for: `true` asks for them with their defaults, `false` switches them off whatever else asks for them. @category constants @since 0.1.0 */
 export const asked = ["throttle", "hedge", "bulkhead.adaptive"] as const
 
 const words = (text: string): ReadonlyArray<string> =>
@@ -76,11 +76,13 @@ export const read = (provider: string): Config.Config<Configured> => {
   const all = { values: Config.all(values), wanted: Config.all(wanted), stopped, dryRun }
   return Config.map(Config.all(all), (found) => {
     const given = new Map(Object.entries(Record.getSomes(found.values)))
-    const parts = Object.entries(Record.getSomes(found.wanted)).flatMap(([part, isWanted]) =>
-      isWanted ? [[part, {}] as const] : []
+    const parts = Object.entries(Record.getSomes(found.wanted)).map(
+      ([part, isWanted]) => [part, isWanted && {}] as const
     )
+    const off = parts.flatMap(([part, wanted]) => (wanted === false ? [`${part}.`] : []))
+    const heeded = [...given].filter(([field]) => !off.some((part) => field.startsWith(part)))
     return {
-      policy: written(new Map([...given, ...parts])),
+      policy: written(new Map<string, unknown>([...heeded, ...parts])),
       variables: new Map([...given.keys()].map((field) => [field, named(field)])),
       stopped: found.stopped,
       dryRun: found.dryRun

@@ -150,7 +150,7 @@ const longest = { part: 64, key: 255 }
 /** What stands in a key as it is; `/` is between parts, `%` escapes, `~` begins what is not the part itself. */
 const written = /[^\w.:@+=,-]/gu
 
-const escaped = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
+const escaped = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`
 
 const partOf = (part: string | number | bigint): string => {
   if (Predicate.isNumber(part) && !Number.isFinite(part))

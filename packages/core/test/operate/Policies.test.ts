@@ -292,6 +292,26 @@ describe("Policies.set", () => {
 })
 
 describe("Policies.reload", () => {
+  it.effect("switches off what the program asks for, and lets it be again", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make(() => Fake.late(400, Fake.json(order)))
+        const variables: Record<string, string> = { ACME_API_KEY: "test_1" }
+        const acme = yield* connectFrom(transport, variables, { policy: { hedge: { delay: "100 millis" } } })
+        const sent = Effect.map(run(get(acme)), () => transport.sent.length)
+        const asked = yield* sent
+        variables["ACME_HEDGE"] = "false"
+        yield* Policies.reload()
+        const off = yield* sent
+        delete variables["ACME_HEDGE"]
+        yield* Policies.reload()
+        const again = yield* sent
+
+        assert.deepStrictEqual([asked, off, again], [2, 3, 5])
+      })
+    )
+  )
+
   it.effect("reads the same Config again, which goes before the options", () =>
     inScenario(
       Effect.gen(function* () {
