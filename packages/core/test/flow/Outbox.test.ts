@@ -341,7 +341,7 @@ describe("An outbox's worker", () => {
       isUnknown: false
     })
     const [first = 0, second = 0, third = 0] = times(queue)
-    assert.isTrue(second - first < 1000 && third - second >= 10_000, `${times(queue).join()}`)
+    assert.isTrue(second - first < 1000 && third - second >= 10_000, times(queue).join())
   })
 
   it("asks onUnknown again on the schedule while it fails, and keeps the command from being tried", () => {
