@@ -50,6 +50,8 @@ const place = (call: RunningCall, field: string | undefined, key: string): Inval
 const bind = (call: RunningCall, cell: KeyCell, field: string | undefined): Problem | undefined => {
   const problem = place(call, field, cell.key) ?? cell.begin(call.operation.name, fingerprintOf(call.request))
   if (problem === undefined) call.key = cell
+  // The call that has the key may have sent it.
+  else if (problem._tag === "Locked") call.maybeDone = true
   return problem
 }
 

@@ -327,7 +327,7 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
           class: "RetryableError",
           attempts: 0,
           reason: { _tag: "Locked", retryAfter: 34_000 },
-          sent: "no",
+          sent: "unknown",
           retryAfter: 34_000
         })
         assert.strictEqual(transport.sent.length, 1)
@@ -698,7 +698,7 @@ describe("a store that is down", () => {
         assert.deepNestedInclude(yield* call("unsafe"), {
           class: "RetryableError",
           "reason._tag": "Locked",
-          sent: "no"
+          sent: "unknown"
         })
         assert.strictEqual(transport.sent.length, 0)
       })
