@@ -2,8 +2,8 @@
  * Open circuits in Redis: the ends of what was told in a sorted set, and what was told in a hash, both by the server's clock. Both keys are gone when the last of it is over. @internal
  */
 import * as Effect from "effect/Effect"
-import type { Told } from "../store/CircuitStore.ts"
-import { CircuitStore, limits, make as circuitStore, place } from "../store/CircuitStore.ts"
+import type { CircuitStore, Told } from "../store/CircuitStore.ts"
+import { limits, make as circuitStore, place } from "../store/CircuitStore.ts"
 import type { RedisDatabase } from "./RedisDatabase.ts"
 import { script } from "./RedisDatabase.ts"
 
