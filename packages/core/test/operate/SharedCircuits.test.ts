@@ -3,7 +3,7 @@ import { Circuits, Health, SharedCircuits } from "@breakwater/core"
 import { CircuitStore, make as circuitStore, memory, type News } from "@breakwater/core/CircuitStore"
 import { Connections, type Observed } from "@breakwater/core/Connections"
 import { make as storeError } from "@breakwater/core/StoreError"
-import { Context, Effect, Exit, Layer, Metric, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Metric, Random, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { inject } from "vitest"
@@ -254,8 +254,10 @@ describe("SharedCircuits.layer", () => {
     )
   )
 
-  it.effect("opens both circuits of a call for the same time, as one that it found itself", () =>
-    inScenario(
+  it.effect("opens both circuits of a call for the same time, as one that it found itself", () => {
+    let drawn = 0
+    const random = { nextDoubleUnsafe: () => (drawn += 0.25) % 1, nextIntUnsafe: () => 0 }
+    return inScenario(
       Effect.gen(function* () {
         const store = memory()
         const options = { levels: ["origin", "connection"] } as const
@@ -263,8 +265,30 @@ describe("SharedCircuits.layer", () => {
         yield* a.calls(2)
         yield* TestClock.adjust("1 second")
 
-        assert.deepStrictEqual(yield* b.connection, ["open", 9900])
-        assert.strictEqual((yield* b.origin).wait, 9900)
+        const { state, wait } = yield* b.origin
+        assert.strictEqual(state, "open")
+        assert.deepStrictEqual(yield* b.connection, ["open", wait])
+      }).pipe(Effect.provideService(Random.Random, random))
+    )
+  })
+
+  it.effect("does not open another transport's circuit of the process that found it", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const here = Effect.provideService(Connections, new Set<Observed>())
+        const [broken, fine] = [Fake.make(down), Fake.make(well)]
+        const [first, second] = [
+          yield* here(Acme.connect(broken, { policy })),
+          yield* here(Acme.connect(fine, { policy }))
+        ]
+        yield* here(Layer.build(SharedCircuits.layer().pipe(Layer.provide(CircuitStore.layerMemory))))
+        const get = (acme: Acme.AcmeClient) => run(acme.orders.get({ params: { id: "o1" } }), 0)
+        for (let n = 0; n < 2; n++) yield* get(first)
+        yield* TestClock.adjust("2 seconds")
+        yield* get(first)
+        yield* get(second)
+
+        assert.deepStrictEqual([broken.sent.length, fine.sent.length], [2, 1])
       })
     )
   )
@@ -289,17 +313,43 @@ describe("SharedCircuits.layer", () => {
     )
   )
 
-  it.effect("does not undo what an operator has closed by hand", () =>
+  it.effect("does not undo what an operator has closed by hand, be it told or forced", () =>
     inScenario(
       Effect.gen(function* () {
         const store = memory()
+        const a = yield* processOf(store, "a", down)
+        const [b, c] = [yield* processOf(store, "b", well), yield* processOf(store, "c", well)]
+        yield* c.here(Circuits.forceOpen({ origin, by: "ana" }))
+        yield* a.calls(2)
+        yield* TestClock.adjust("1 second")
+        const before = [yield* b.state, yield* c.state]
+        yield* c.here(Circuits.close({ origin, by: "ana" }))
+        yield* TestClock.adjust("1 second")
+        yield* b.here(Circuits.close({ origin, by: "ana" }))
+        yield* TestClock.adjust("1 second")
+
+        assert.deepStrictEqual(before, ["open", "forced-open"])
+        assert.deepStrictEqual([yield* a.state, yield* b.state, yield* c.state], ["open", "closed", "closed"])
+      })
+    )
+  )
+
+  it.effect("takes nothing back for a circuit that an operator has disabled", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const { state, store } = recording()
         const [a, b] = [yield* processOf(store, "a", down), yield* processOf(store, "b", well)]
         yield* a.calls(2)
         yield* TestClock.adjust("1 second")
-        yield* b.here(Circuits.close({ origin, by: "ana" }))
+        const before = yield* b.state
+        yield* b.here(Circuits.disable({ origin, by: "ana" }))
         yield* TestClock.adjust("2 seconds")
 
-        assert.deepStrictEqual([yield* a.state, yield* b.state], ["open", "closed"])
+        assert.strictEqual(before, "open")
+        assert.deepStrictEqual(
+          state.news.flatMap((each) => each.closed),
+          []
+        )
       })
     )
   )
@@ -347,18 +397,30 @@ describe("SharedCircuits.layer", () => {
     )
   })
 
-  it.effect("does not tell of an opening whose time is over", () =>
+  it.effect("does not tell of an opening whose time is over, nor for it what it is told later", () =>
     inScenario(
       Effect.gen(function* () {
         const { state, store } = recording()
-        const a = yield* processOf(store, "a", down)
+        const a = yield* processOf(store, "a", (n) => (n <= 2 ? Fake.empty(503) : Fake.json(order)))
         state.isDown = true
         yield* a.calls(2)
         yield* TestClock.adjust("10 seconds")
         state.isDown = false
+        const before = state.exchanges
         yield* TestClock.adjust("2 seconds")
+        const first = state.news.splice(0)
+        assert.strictEqual(state.exchanges, before + 2)
+        yield* a.call
+        const b = yield* processOf(store, "b", down)
+        yield* b.calls(2)
+        yield* TestClock.adjust("3 seconds")
 
-        assert.deepStrictEqual(state.news, [])
+        assert.deepStrictEqual(first, [])
+        assert.strictEqual(yield* a.state, "open")
+        assert.deepStrictEqual(
+          state.news.flatMap(({ opened }) => opened.map(({ member }) => member)),
+          ["b"]
+        )
       })
     )
   )
@@ -433,19 +495,21 @@ describe.skipIf(!inject("redis"))("SharedCircuits.layer over Redis", () => {
         const services = yield* Layer.build(inRedis(prefix))
         const store = Context.get(services, CircuitStore)
         const redis = Context.get(services, Redis.Redis)
-        let ended = 0
-        const counted = circuitStore((news) => Effect.tap(store.exchange(news), () => Effect.sync(() => void ended++)))
+        const count = { ended: 0, rounds: 0 }
+        const counted = circuitStore((news) =>
+          Effect.tap(store.exchange(news), () => Effect.sync(() => void count.ended++))
+        )
         const recovering: Fake.Script = (n) => (n <= 2 ? Fake.empty(503) : Fake.json(order))
         const [a, b] = [yield* processOf(counted, "a", recovering), yield* processOf(counted, "b", well)]
-        let rounds = 0
+
         /** The server answers in its own time: until both processes have heard it once more. */
         const heard = Effect.gen(function* () {
-          rounds++
-          for (let asked = 0; ended < 2 * rounds && asked < 100_000; asked++) yield* redis.send("PING")
-          assert.strictEqual(ended, 2 * rounds)
+          count.rounds++
+          for (let asked = 0; count.ended < 2 * count.rounds && asked < 100_000; asked++) yield* redis.send("PING")
+          assert.strictEqual(count.ended, 2 * count.rounds)
         })
-        const seconds = (count: number) =>
-          Effect.forEach(Array.from({ length: count }), () => Effect.andThen(TestClock.adjust("1 second"), heard))
+        const seconds = (many: number) =>
+          Effect.forEach(Array.from({ length: many }), () => Effect.andThen(TestClock.adjust("1 second"), heard))
         yield* heard
         yield* a.calls(2)
         // Which of the two asks first is open: after the second time both have.
