@@ -203,6 +203,31 @@ describe("SharedCircuits.layer", () => {
     )
   )
 
+  it.effect("remembers what it has disproved of the last 64 incidents", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const store = memory()
+        const tell = (member: string) =>
+          store.tell({ circuit, member, incident: 1, reason: "a probe failed", openMillis: 5000 })
+        const b = yield* processOf(store, "b", well)
+        yield* Effect.forEach(
+          Array.from({ length: 70 }, (_, index) => `m${index}`),
+          tell
+        )
+        yield* TestClock.adjust("7 seconds")
+        yield* b.call
+        const states = [yield* b.state]
+        for (const member of ["m69", "m6", "m5"]) {
+          yield* tell(member)
+          yield* TestClock.adjust("1 second")
+          states.push(yield* b.state)
+        }
+
+        assert.deepStrictEqual(states, ["closed", "closed", "closed", "open"])
+      })
+    )
+  )
+
   it.effect("asks for as many as it is told to, and is open for as long as so many are", () =>
     inScenario(
       Effect.gen(function* () {
