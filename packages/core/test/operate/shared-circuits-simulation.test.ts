@@ -131,19 +131,19 @@ describe("an outage that three processes meet", () => {
 /** The longest that somebody may be refused after an outage: the open time of whoever opened last, a fifth more for whoever was told, a call and the ramp. */
 const recovery = ({ breaker: { maxOpenFor, ramp } }: Sizes, pace: number) => 1.2 * maxOpenFor + pace + ramp
 
-const fleet = (name: string, sizes: Sizes, options: { readonly kills: number }) =>
+const fleet = (name: string, sizes: Sizes, options: { readonly kills: number; readonly processes: number }) =>
   Simulation.make({
     name,
     world,
     program: (made) =>
       Effect.gen(function* () {
         const paces = { a: { first: 10, every: 500 }, b: { first: 130, every: 1000 }, c: { first: 270, every: 1000 } }
-        const started = yield* Effect.forEach(Object.entries(paces), ([who, pace]) =>
+        const started = yield* Effect.forEach(Object.entries(paces).slice(0, options.processes), ([who, pace]) =>
           Process.start(who, lives(sizes, made, who, pace), { maxKills: options.kills })
         )
         yield* Effect.forEach(started, ({ join }) => join, { discard: true })
         yield* Effect.sleep("1 second")
-        for (const who of Object.keys(paces))
+        for (const { name: who } of started)
           if (made.failed.filter((each) => each.who === who).length < sizes.breaker.consecutiveFailures)
             yield* Simulation.sometimes("one is spared")
         return (yield* Effect.orDie(made.store.told)).length
@@ -181,14 +181,21 @@ describe("processes that share circuits", () => {
 
   it.simulate(
     "recover within an open period and the ramp, whoever is killed and whatever the store does",
-    fleet("killed", small, { kills: 1 }),
+    fleet("killed", small, { kills: 1, processes: 3 }),
     Mode.exhaustive({ deviations: 1 }),
     120_000
   )
 
   it.simulate(
+    "do so when two of these befall two of them",
+    fleet("two", smaller, { kills: 1, processes: 2 }),
+    Mode.exhaustive({ deviations: 2 }),
+    120_000
+  )
+
+  it.simulate(
     "do so whatever the store does twice",
-    fleet("store", smaller, { kills: 0 }),
+    fleet("store", smaller, { kills: 0, processes: 3 }),
     Mode.exhaustive({ deviations: 2 }),
     120_000
   )
