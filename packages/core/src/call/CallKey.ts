@@ -68,7 +68,7 @@ const beginNamed = (call: RunningCall, fiber: AnyFiber, cell: KeyCell): Problem 
   if (reference === undefined && CallRecord.storeOf(call, fiber) === undefined) return withoutStore
   if (call.kind.memory === undefined) return withoutMemory
   const longest = reference?.maxLength ?? defaultMaxLength
-  if (cell.key.length > longest) {
+  if (cell.key === "" || cell.key.length > longest) {
     return new InvalidRequest({
       field: "idempotency key",
       detail: `must have 1 to ${longest} characters, has ${cell.key.length}`

@@ -295,8 +295,8 @@ export const claim = <A, E>(
   return Exit.isSuccess(claimed) ? goOn(claimed.value) : Effect.failCause(claimed.cause)
 }
 
-/** Runs to its end, whoever waits for it; `undefined` where that takes longer than somebody waits. */
-const heard = <A, E>(asked: Effect.Effect<A, E>, millis: number): Effect.Effect<Exit.Exit<A, E> | undefined> =>
+/** Runs to its end, whoever waits for it; `undefined` where that takes longer than somebody waits. @category combinators @since 0.1.0 */
+export const heard = <A, E>(asked: Effect.Effect<A, E>, millis: number): Effect.Effect<Exit.Exit<A, E> | undefined> =>
   Effect.flatMap(Effect.forkDetach(asked, { startImmediately: true }), (asking) => {
     const exit = asking.pollUnsafe()
     return exit !== undefined

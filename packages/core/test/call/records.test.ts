@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Answer, Call, Health, Idempotency } from "@breakwater/core"
+import { Answer, Call, Calls, Health, Idempotency } from "@breakwater/core"
 import type { Settlement } from "@breakwater/core/IdempotencyStore"
 import { IdempotencyStore, memory } from "@breakwater/core/IdempotencyStore"
 import { make as storeError, StaleClaim, type Problem } from "@breakwater/core/StoreError"
@@ -236,6 +236,30 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
             ["InFlight", 1000]
           ]
         )
+      })
+    )
+  )
+
+  it.effect("unsafe is not sent where it was stopped while its record was written", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const store = memory()
+        const slow = {
+          ...store,
+          sending: (...args: Parameters<typeof store.sending>) => Effect.delay(store.sending(...args), 1000)
+        }
+        const { acme, remembering, stateOf, transport } = yield* world([Fake.json(order)], { store: slow })
+        const fiber = yield* Effect.forkChild(run(remembering(unsafe(acme)), "10 seconds"), { startImmediately: true })
+        yield* Calls.stop({ provider: "acme", by: "ana" })
+
+        assert.deepNestedInclude((yield* Fiber.join(fiber)).outcome, {
+          class: "RetryableError",
+          attempts: 0,
+          "reason._tag": "Stopped",
+          sent: "no"
+        })
+        assert.strictEqual(yield* stateOf("unsafe"), "Absent")
+        assert.strictEqual(transport.sent.length, 0)
       })
     )
   )
