@@ -851,6 +851,149 @@ describe("Circuit.configure", () => {
   })
 })
 
+describe("Circuit.trip", () => {
+  const told = (circuit: Circuit, now: number, millis: number, random = middle) =>
+    circuit.trip(now, millis, "told by another process", random)
+  /** Told in each state that it does not listen in; each is as it was. */
+  const deaf = {
+    open: () => opened(),
+    "half-open": () => {
+      const circuit = opened()
+      circuit.admit(100)
+      return circuit
+    },
+    "forced-open": () => {
+      const circuit = new Circuit(options)
+      circuit.forceOpen("ana")
+      return circuit
+    },
+    disabled: () => {
+      const circuit = new Circuit(options)
+      circuit.disable("ana")
+      return circuit
+    }
+  }
+
+  it("opens one that is closed for what is left and up to a fifth longer, so that processes do not probe together", () => {
+    const waits = [0, 0.5, 1].map((random) => {
+      const circuit = new Circuit(options)
+      told(circuit, 10, 200, () => random)
+      return [circuit.state, Math.round(circuit.peek(10)), Math.round(circuit.peek(110))]
+    })
+
+    assert.deepStrictEqual(waits, [
+      ["open", 200, 100],
+      ["open", 220, 120],
+      ["open", 240, 140]
+    ])
+  })
+
+  it("is open no longer than its own longest time, and still not in step with others", () => {
+    const waits = [0, 0.5, 1].map((random) => {
+      const circuit = new Circuit({ ...options, maxOpenMillis: 360 })
+      told(circuit, 0, 100_000, () => random)
+      return Math.round(circuit.peek(0))
+    })
+
+    assert.deepStrictEqual(waits, [300, 330, 360])
+  })
+
+  it("tells the change with the reason, and counts no opening of its own", () => {
+    const circuit = new Circuit(options)
+
+    told(circuit, 0, 100, () => 0)
+    const { openings, reason, retryAfterMillis } = circuit.snapshot(0)
+
+    assert.deepStrictEqual(
+      { openings, reason, retryAfterMillis: Math.round(retryAfterMillis) },
+      { openings: 0, reason: "told by another process", retryAfterMillis: 100 }
+    )
+    assert.deepStrictEqual(
+      circuit.takeChanges().map(({ from, reason, to, waitMillis }) => [from, to, reason, Math.round(waitMillis)]),
+      [["closed", "open", "told by another process", 100]]
+    )
+  })
+
+  it("lets a probe through afterwards, and its first own opening is as short as ever", () => {
+    const circuit = new Circuit(options)
+    told(circuit, 0, 100, () => 0)
+
+    const early = circuit.admit(99)
+    attempt(circuit, "failure", 101)
+
+    assert.strictEqual(early, 0)
+    assert.deepStrictEqual(seen(circuit, 101), { state: "open", openings: 1, wait: 100 })
+  })
+
+  it("takes no failures from before into the time after, nor the end of an attempt from before", () => {
+    const circuit = new Circuit({ ...options, successesToClose: 1, minimumCalls: 10 })
+    const late = circuit.admit(0)
+    attempts(circuit, ["failure", "failure"], 0)
+    told(circuit, 0, 100, () => 0)
+    circuit.settle(late, "failure", 50, middle)
+    const afterLate = circuit.openings
+    attempt(circuit, "success", 101)
+    attempt(circuit, "failure", 101)
+
+    assert.strictEqual(afterLate, 0)
+    assert.deepStrictEqual(seen(circuit, 101), { state: "closed", openings: 0, wait: 0 })
+  })
+
+  it("opens one that is ramping, whose next own opening is as long as it would have been", () => {
+    const circuit = opened({ successesToClose: 1, rampMillis: 900 })
+    attempt(circuit, "success", 100)
+    const before = circuit.state
+
+    told(circuit, 200, 50, () => 0)
+    const tripped = circuit.state
+    attempt(circuit, "failure", 251)
+
+    assert.deepStrictEqual([before, tripped], ["ramping", "open"])
+    assert.deepStrictEqual(seen(circuit, 251), { state: "open", openings: 2, wait: 200 })
+  })
+
+  it("takes one whose ramp is over for closed: its next own opening is the first", () => {
+    const circuit = opened({ successesToClose: 1, rampMillis: 900 })
+    attempt(circuit, "success", 100)
+
+    told(circuit, 1000, 50, () => 0)
+    attempt(circuit, "failure", 1051)
+
+    assert.deepStrictEqual(
+      circuit.takeChanges().map(({ from, to }) => `${from} > ${to}`),
+      [
+        "closed > open",
+        "open > half-open",
+        "half-open > ramping",
+        "ramping > closed",
+        "closed > open",
+        "open > half-open",
+        "half-open > open"
+      ]
+    )
+    assert.deepStrictEqual(seen(circuit, 1051), { state: "open", openings: 2, wait: 100 })
+  })
+
+  it.each(Object.keys(deaf) as ReadonlyArray<keyof typeof deaf>)("leaves one that is %s as it is", (state) => {
+    const circuit = deaf[state]()
+    circuit.takeChanges()
+    const before = circuit.snapshot(100)
+
+    told(circuit, 100, 5000, () => assert.fail("nothing is drawn"))
+
+    assert.strictEqual(circuit.state, state)
+    assert.deepStrictEqual([circuit.snapshot(100), circuit.takeChanges()], [before, []])
+  })
+
+  it("does nothing for a time that is over, or is none", () => {
+    const circuit = new Circuit(options)
+
+    for (const millis of [0, -1, Number.NaN]) told(circuit, 0, millis, () => assert.fail("nothing is drawn"))
+
+    assert.strictEqual(circuit.state, "closed")
+  })
+})
+
 describe("Circuit.takeChanges", () => {
   it("tells each change once, with why and for how long it opened", () => {
     const circuit = new Circuit({ ...options, rampMillis: 900, successesToClose: 1 })
@@ -921,6 +1064,7 @@ const Step = Schema.Union([
   Schema.TaggedStruct("Force", {
     to: Schema.Literals(["forceOpen", "disable", "close", "automatic", "automatic", "automatic"])
   }),
+  Schema.TaggedStruct("Trip", { millis: Schema.Literals([0, 1, 50, 300, 5000]), random: Share }),
   Schema.TaggedStruct("Configure", { window: whole(1, 8), timeWindowMillis: Options.fields.timeWindowMillis })
 ])
 
@@ -998,6 +1142,10 @@ class Pair {
         this.circuit[step.to]("somebody")
         this.model[step.to]()
         break
+      case "Trip":
+        this.circuit.trip(this.now, step.millis, "told", () => step.random)
+        this.model.trip(this.now, step.millis, step.random)
+        break
       case "Configure":
         this.configure(step.window, step.timeWindowMillis)
         break
@@ -1034,7 +1182,7 @@ describe("Circuit as a state machine", () => {
         pair.step(step)
         visit(pair.circuit.state)
         for (const { reason } of pair.circuit.takeChanges()) {
-          const kind = ["in a row", "failed", "slow"].find((word) => reason?.includes(word))
+          const kind = ["in a row", "failed", "slow", "told"].find((word) => reason?.includes(word))
           if (kind !== undefined) visit(kind)
         }
       }
@@ -1043,7 +1191,8 @@ describe("Circuit as a state machine", () => {
   )
 
   it("was driven through all of its states and reasons by the property above", () => {
-    const wanted = ["closed", "open", "half-open", "ramping", "forced-open", "disabled", "in a row", "failed", "slow"]
+    const states = ["closed", "open", "half-open", "ramping", "forced-open", "disabled"]
+    const wanted = [...states, "in a row", "failed", "slow", "told"]
 
     assert.deepStrictEqual(
       wanted.filter((state) => (visited.get(state) ?? 0) < 50),

@@ -286,9 +286,9 @@ export class Connection {
   }
 
   circuits(): ReadonlyArray<NamedCircuit> {
-    const { id, origin, provider } = this.options
+    const { environment, id, origin, provider } = this.options
     const { breaker } = this.calls
-    const named = { provider, connection: id, origin }
+    const named = { provider, connection: id, environment, origin }
     return [
       ...(breaker.origin === undefined ? [] : [{ ...named, level: "origin" as const, circuit: breaker.origin }]),
       { ...named, level: "connection" as const, circuit: breaker.connection }

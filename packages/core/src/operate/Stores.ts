@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Options as AnswerOptions } from "../store/AnswerStore.ts"
 import * as AnswerStore from "../store/AnswerStore.ts"
+import { CircuitStore } from "../store/CircuitStore.ts"
 import type { MemoryOptions as IdempotencyOptions } from "../store/IdempotencyStore.ts"
 import * as IdempotencyStore from "../store/IdempotencyStore.ts"
 import * as LeaseStore from "../store/LeaseStore.ts"
@@ -19,6 +20,7 @@ import type { Redis, SqlClient } from "./Drivers.ts"
 import type { PurgeOptions } from "./Purging.ts"
 import * as Purging from "./Purging.ts"
 import * as RedisAnswers from "./RedisAnswers.ts"
+import * as RedisCircuits from "./RedisCircuits.ts"
 import type { RedisOptions } from "./RedisDatabase.ts"
 import * as RedisDatabase from "./RedisDatabase.ts"
 import * as RedisIdempotency from "./RedisIdempotency.ts"
@@ -51,18 +53,22 @@ export type {
   PurgeOptions
 } from "./Purging.ts"
 
+/** What processes tell one another every second, which is not worth a transaction: in Redis, and in memory for one process. @category models @since 0.1.0 */
+export type Fleet = CircuitStore
+
 /** All stores in memory: nothing survives the process, and nobody else sees it. @category layers @since 0.1.0 */
-export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores> =>
+export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores | Fleet> =>
   Layer.mergeAll(
     IdempotencyStore.IdempotencyStore.layerMemory(options?.idempotency),
     AnswerStore.AnswerStore.layerMemory(options?.answers),
     LeaseStore.LeaseStore.layerMemory(),
+    CircuitStore.layerMemory,
     OutboxMemory.layer(options?.outbox),
     LinkStore.LinkStore.layerMemory(options?.links)
   )
 
 /**
- * All stores in the tables of the `SqlClient` at hand, SQLite or PostgreSQL, which are made where they are missing. Outbox commands join the transactions of that client.
+ * All stores in the tables of the `SqlClient` at hand, SQLite or PostgreSQL, which are made where they are missing. Outbox commands join the transactions of that client. `Fleet` is not among them.
  * @category layers @since 0.1.0
  */
 export const layerSql = (options?: StoreOptions & SqlOptions): Layer.Layer<Stores, StoreError, SqlClient.SqlClient> =>
@@ -88,12 +94,13 @@ export const layerPostgres = (
  */
 export const layerRedis = (
   options?: Omit<StoreOptions, "outbox" | "links"> & RedisOptions
-): Layer.Layer<Shared, never, Redis.Redis> =>
+): Layer.Layer<Shared | Fleet, never, Redis.Redis> =>
   Layer.effectContext(
     Effect.map(RedisDatabase.make(options), (database) =>
       Context.make(IdempotencyStore.IdempotencyStore, RedisIdempotency.make(database, options?.idempotency)).pipe(
         Context.add(AnswerStore.AnswerStore, RedisAnswers.make(database, options?.answers)),
-        Context.add(LeaseStore.LeaseStore, RedisLeases.make(database))
+        Context.add(LeaseStore.LeaseStore, RedisLeases.make(database)),
+        Context.add(CircuitStore, RedisCircuits.make(database))
       )
     )
   )

@@ -3,12 +3,12 @@
  * decision costs nanoseconds and a model can check it. What counts as a failure is `AttemptFailure.unhealthy`'s business; which circuits an attempt needs is the call's. @since 0.1.0
  */
 import type { ResolvedPolicy } from "../definition/CallPolicy.ts"
-import type { CircuitControl, CircuitState } from "../store/Connections.ts"
+import type { CircuitControl, CircuitSnapshot, CircuitState } from "../store/Connections.ts"
 import { CircuitWatch } from "./CircuitWatch.ts"
 import type { CircuitWindow } from "./CircuitWindow.ts"
 import * as CircuitWindows from "./CircuitWindow.ts"
 
-export type { CircuitState } from "../store/Connections.ts"
+export type { CircuitSnapshot, CircuitState } from "../store/Connections.ts"
 
 /** A policy's `breaker`, resolved. @category models @since 0.1.0 */
 export type CircuitOptions = ResolvedPolicy["breaker"]
@@ -34,18 +34,6 @@ export interface Transition {
   readonly waitMillis: number
 }
 
-/** How a circuit is. @category models @since 0.1.0 */
-export interface CircuitSnapshot {
-  readonly state: CircuitState
-  readonly openings: number
-  readonly retryAfterMillis: number
-  readonly reason: string | undefined
-  readonly forcedBy: string | undefined
-  readonly calls: number
-  readonly failures: number
-  readonly slow: number
-}
-
 /** Shares of the calls that are let through in the parts of the ramp, which are equally long. @category constants @since 0.1.0 */
 export const rampShares = [0.1, 0.25, 0.5] as const
 
@@ -58,7 +46,7 @@ const leaseMarginMillis = 1000
 /** Changes of state that are kept until somebody asks for them. */
 const maxPending = 16
 
-/** A hint is a floor; on top comes up to a fifth of it, so that those who got the same one do not probe in step. */
+/** A hint is a floor, and so is what another process tells; on top comes up to a fifth of it, so that those who got the same one do not probe in step. */
 const hintJitter = 0.2
 
 const nothing: ReadonlyArray<Transition> = []
@@ -183,7 +171,7 @@ export class Circuit implements CircuitControl {
       if (ticket === 0) return
       this.watch.counted(ticket, this.window.push(false, true, now))
       const why = this.slowness()
-      if (why !== undefined) this.trip(why, now, random, 0)
+      if (why !== undefined) this.open(why, now, random, 0)
     }
   }
 
@@ -201,7 +189,7 @@ export class Circuit implements CircuitControl {
     if (place === undefined) this.window.push(failed, slow, now)
     else if (failed) this.window.fail(place, now)
     const why = (failed ? this.failing() : undefined) ?? (slow ? this.slowness() : undefined)
-    if (why !== undefined) this.trip(why, now, random, ending.hintMillis ?? 0)
+    if (why !== undefined) this.open(why, now, random, ending.hintMillis ?? 0)
   }
 
   private settleProbe(
@@ -214,8 +202,8 @@ export class Circuit implements CircuitControl {
   ): void {
     // One whose place was given to another is not there.
     if (!this.probes.delete(ticket) || sample === "ignored") return
-    if (sample === "failure") this.trip("a probe failed", now, random, hintMillis)
-    else if (slow) this.trip("a probe was slow", now, random, hintMillis)
+    if (sample === "failure") this.open("a probe failed", now, random, hintMillis)
+    else if (slow) this.open("a probe was slow", now, random, hintMillis)
     else if (++this.passed >= this.options.successesToClose) this.beginRamp(now)
   }
 
@@ -233,7 +221,7 @@ export class Circuit implements CircuitControl {
   }
 
   /** Opens, unless an operator has said that it must not. */
-  private trip(reason: string, now: number, random: () => number, hintMillis: number): void {
+  private open(reason: string, now: number, random: () => number, hintMillis: number): void {
     if (this.state === "disabled") return
     const { maxOpenMillis, openMillis } = this.options
     const drawn = random()
@@ -241,6 +229,19 @@ export class Circuit implements CircuitControl {
     const wait = Math.max(Math.min(maxOpenMillis, length), hintMillis * (1 + hintJitter * drawn))
     this.openTimes++
     this.openings++
+    this.openUntil = now + wait
+    this.enter("open", reason, wait)
+  }
+
+  /**
+   * Another process says that it is open, for so many milliseconds more: one that is closed or ramping opens for as long and up to a fifth longer, at most for its own longest time. One that is not keeps
+   * what it found itself, or what an operator has set. It is no failure of its own: neither the openings nor the open time of the next one grow. `random` is drawn only when it opens.
+   */
+  trip(now: number, millis: number, reason: string, random: () => number): void {
+    this.endRampInTime(now)
+    if (!(millis > 0) || (this.state !== "closed" && this.state !== "ramping")) return
+    const longest = Math.min(this.options.maxOpenMillis, millis * (1 + hintJitter))
+    const wait = (longest * (1 + hintJitter * random())) / (1 + hintJitter)
     this.openUntil = now + wait
     this.enter("open", reason, wait)
   }

@@ -18,6 +18,19 @@ import type { Resolvable } from "./Resolvable.ts"
 /** `forced-open` and `disabled` are what an operator sets; the others it comes to by itself. @category models @since 0.1.0 */
 export type CircuitState = "closed" | "open" | "half-open" | "ramping" | "forced-open" | "disabled"
 
+/** How a circuit is. @category models @since 0.1.0 */
+export interface CircuitSnapshot {
+  readonly state: CircuitState
+  /** How often it has opened by itself. */
+  readonly openings: number
+  readonly retryAfterMillis: number
+  readonly reason: string | undefined
+  readonly forcedBy: string | undefined
+  readonly calls: number
+  readonly failures: number
+  readonly slow: number
+}
+
 /** How a circuit is, as JSON. @category models @since 0.1.0 */
 export interface CircuitHealth {
   readonly state: CircuitState
@@ -38,9 +51,12 @@ export interface CircuitHealth {
   readonly slowRate: number | null
 }
 
-/** What an operator may do to a circuit by hand. @category models @since 0.1.0 */
+/** What an operator may do to a circuit by hand, and what another process may tell it. @category models @since 0.1.0 */
 export interface CircuitControl {
   readonly state: CircuitState
+  readonly snapshot: (now: number) => CircuitSnapshot
+  /** Another process has found it open, for so many milliseconds more. */
+  readonly trip: (now: number, millis: number, reason: string, random: () => number) => void
   readonly forceOpen: (by: string) => void
   readonly disable: (by: string) => void
   readonly close: () => void
@@ -52,6 +68,7 @@ export interface NamedCircuit {
   readonly level: "origin" | "connection"
   readonly provider: string
   readonly connection: string
+  readonly environment: string | undefined
   readonly origin: string | undefined
   readonly circuit: CircuitControl
 }

@@ -169,6 +169,15 @@ export class CircuitModel {
     this.become("open")
   }
 
+  /** Told by another process: only what lets calls through on its own listens. */
+  trip(now: number, millis: number, random: number): void {
+    this.endRamp(now)
+    if (millis <= 0 || !["closed", "ramping"].includes(this.state)) return
+    const longest = Math.min(this.options.maxOpenMillis, millis * 1.2)
+    this.until = now + (longest * (1 + 0.2 * random)) / 1.2
+    this.become("open")
+  }
+
   private endRamp(now: number): void {
     if (this.state !== "ramping" || now < this.rampFrom + this.options.rampMillis) return
     this.state = "closed"
