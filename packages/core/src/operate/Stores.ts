@@ -14,6 +14,7 @@ import * as LinkStore from "../store/LinkStore.ts"
 import type { MemoryOptions as OutboxOptions } from "../store/OutboxMemory.ts"
 import * as OutboxMemory from "../store/OutboxMemory.ts"
 import * as OutboxStore from "../store/OutboxStore.ts"
+import * as PresenceStore from "../store/PresenceStore.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import type { Redis, SqlClient } from "./Drivers.ts"
 import type { PurgeOptions } from "./Purging.ts"
@@ -23,6 +24,7 @@ import type { RedisOptions } from "./RedisDatabase.ts"
 import * as RedisDatabase from "./RedisDatabase.ts"
 import * as RedisIdempotency from "./RedisIdempotency.ts"
 import * as RedisLeases from "./RedisLeases.ts"
+import * as RedisPresence from "./RedisPresence.ts"
 import * as SqlAnswers from "./SqlAnswers.ts"
 import type { SqlOptions } from "./SqlDatabase.ts"
 import * as SqlDatabase from "./SqlDatabase.ts"
@@ -51,14 +53,18 @@ export type {
   PurgeOptions
 } from "./Purging.ts"
 
+/** What processes tell each other that run at the same time: in Redis, and in memory. A database is no place for it, since it is written every few seconds. @category models @since 0.1.0 */
+export type Live = PresenceStore.PresenceStore
+
 /** All stores in memory: nothing survives the process, and nobody else sees it. @category layers @since 0.1.0 */
-export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores> =>
+export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores | Live> =>
   Layer.mergeAll(
     IdempotencyStore.IdempotencyStore.layerMemory(options?.idempotency),
     AnswerStore.AnswerStore.layerMemory(options?.answers),
     LeaseStore.LeaseStore.layerMemory(),
     OutboxMemory.layer(options?.outbox),
-    LinkStore.LinkStore.layerMemory(options?.links)
+    LinkStore.LinkStore.layerMemory(options?.links),
+    PresenceStore.PresenceStore.layerMemory()
   )
 
 /**
@@ -88,12 +94,13 @@ export const layerPostgres = (
  */
 export const layerRedis = (
   options?: Omit<StoreOptions, "outbox" | "links"> & RedisOptions
-): Layer.Layer<Shared, never, Redis.Redis> =>
+): Layer.Layer<Shared | Live, never, Redis.Redis> =>
   Layer.effectContext(
     Effect.map(RedisDatabase.make(options), (database) =>
       Context.make(IdempotencyStore.IdempotencyStore, RedisIdempotency.make(database, options?.idempotency)).pipe(
         Context.add(AnswerStore.AnswerStore, RedisAnswers.make(database, options?.answers)),
-        Context.add(LeaseStore.LeaseStore, RedisLeases.make(database))
+        Context.add(LeaseStore.LeaseStore, RedisLeases.make(database)),
+        Context.add(PresenceStore.PresenceStore, RedisPresence.make(database))
       )
     )
   )
