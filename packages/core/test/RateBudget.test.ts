@@ -836,8 +836,11 @@ describe("RateBudget.divide", () => {
     const budget = limited(steady)
     budget.divide(1 / 2, start)
     budget.replace([policy({ limit: 8, windowMillis: 1000, burst: 1 }, { name: "other" })], start)
+    const ofAnother = departures(budget, 2, start)
+    budget.replace([policy({ limit: 4, windowMillis: 1000, burst: 1 }, { name: "other" })], start + 500)
 
-    assert.deepStrictEqual(departures(budget, 2, start), [0, 250])
+    assert.deepStrictEqual(ofAnother, [0, 250])
+    assert.deepStrictEqual(departures(budget, 2, start + 500), [0, 500])
   })
 })
 

@@ -235,6 +235,7 @@ const beating = Effect.fnUntraced(function* (membership: Membership, settings: S
     // Beats for what was opened say only that the store is down, not that it is back.
     if (isDue || outcome.error !== undefined) yield* watch.tell(outcome)
     const left = next - (yield* Clock.currentTimeMillis)
-    if (left > 0) yield* Effect.timeoutOption(opened.await, left)
+    // In a turn of its own: whoever opens something does not wait for this.
+    if (left > 0) yield* Effect.timeoutOption(Effect.andThen(opened.await, Effect.yieldNow), left)
   }
 })

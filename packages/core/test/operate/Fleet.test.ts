@@ -81,6 +81,7 @@ describe("Fleet.layer", () => {
       const first = yield* peer.shares
       yield* peer.connect("bank")
       const second = yield* peer.shares
+      yield* TestClock.adjust(0)
       board.isDown = false
       yield* peer.connect("shop")
       yield* TestClock.adjust("2 seconds")
@@ -91,6 +92,49 @@ describe("Fleet.layer", () => {
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(yield* peer.shares, [1, 1, 1])
       yield* peer.leave
+    }).pipe((test) => inScenario(test))
+  )
+
+  it.effect("divides what is opened while it waits for the store, too", () =>
+    Effect.gen(function* () {
+      const board = new Board()
+      board.takes = 1500
+      const peer = new Peer()
+      yield* peer.connect()
+      yield* peer.join(board, { assumed: 4 })
+      yield* peer.connect("bank")
+      const meanwhile = yield* peer.shares
+      yield* TestClock.adjust("1500 millis")
+      const answered = yield* peer.shares
+      yield* TestClock.adjust("1500 millis")
+
+      assert.deepStrictEqual(
+        [meanwhile, answered],
+        [
+          [1 / 4, 1 / 4],
+          [1, 1 / 4]
+        ]
+      )
+      assert.deepStrictEqual(yield* peer.shares, [1, 1])
+      yield* peer.leave
+    }).pipe((test) => inScenario(test))
+  )
+
+  it.effect("leaves what is open no longer, with its next beat", () =>
+    Effect.gen(function* () {
+      const board = new Board()
+      const [peer] = yield* peers(board, 1)
+      assert(peer !== undefined)
+      const life = yield* Scope.make()
+      yield* peer.run(Scope.provide(Call.connect({ provider: "bank", rate: { limit: 1, window: "1 second" } }), life))
+      yield* TestClock.adjust(0)
+      yield* Scope.close(life, Exit.void)
+      yield* TestClock.adjust("2 seconds")
+      const left = [...board.left]
+      yield* peer.leave
+
+      assert.deepStrictEqual(left, [`bank/-/default ${peer.member}`])
+      assert.deepStrictEqual(board.left.slice(1), [`wallet/-/default ${peer.member}`])
     }).pipe((test) => inScenario(test))
   )
 

@@ -5,7 +5,7 @@ import { Connections } from "@breakwater/core/Connections"
 import { memory, PresenceStore, place } from "@breakwater/core/PresenceStore"
 import { make as storeError } from "@breakwater/core/StoreError"
 import { Mode, Process, Simulation, Vitest } from "@breakwater/testkit"
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect, Layer, Schema } from "effect"
 
 const it = Vitest.extend(plain)
 
@@ -43,13 +43,13 @@ const storeOf = (world: World, by: Name): PresenceStore["Service"] => ({
 })
 
 /** Sends as fast as it may, from its birth to its end. */
-const life = (world: World, by: Name) =>
+const life = (world: World, by: Name, burst: number) =>
   Effect.gen(function* () {
     yield* Effect.sleep(lives[by][0])
     const sending = Effect.gen(function* () {
       const presence = Layer.succeed(PresenceStore, storeOf(world, by))
       yield* Layer.build(Layer.provide(Fleet.layer({ every, ttl, assumed: 3 }), presence))
-      const provider = yield* Call.connect({ provider: "wallet", rate: { limit, window: windowMillis } })
+      const provider = yield* Call.connect({ provider: "wallet", rate: { limit, window: windowMillis, burst } })
       // So that nothing is sent before its first beat was answered, or was not.
       yield* Effect.sleep(1)
       const send = Effect.map(since(world), (now) => void world.sent.push([now, by]))
@@ -63,6 +63,10 @@ const names = Object.keys(lives) as ReadonlyArray<Name>
 const sentBetween = ({ sent }: World, from: number, until: number): number =>
   sent.filter(([at]) => at >= from && at < until).length
 
+/** When somebody was last heard of. */
+const lastOf = ({ beats, sent }: World, name: Name): number =>
+  Math.max(0, ...[...sent, ...beats].filter(([, by]) => by === name).map(([at]) => at))
+
 /** When the last of them has joined: its first beat that was answered. */
 const joinedAt = ({ beats }: World): number =>
   Math.max(...names.map((name) => beats.find(([, by, members]) => by === name && members !== undefined)?.[0] ?? 0))
@@ -70,19 +74,32 @@ const joinedAt = ({ beats }: World): number =>
 const hasFailed = ({ beats }: World): boolean => beats.some(([, , members]) => members === undefined)
 
 /**
- * No more than these leave in any window: all that is declared, and one for each process but one, since they are not in step. Between the first beat of the last to join and the next of the others, the sum of
- * shares is 4/3, for `every` at most, or for twice that where a beat fails; by then a window holds a third of the limit more.
+ * No more than these leave in any window (ADR 0013): all that is declared, and the burst, or one for each process but one, since they are not in step. Between the first beat of the last to join and the next of
+ * the others, which is `every`, or twice that where a beat fails, the newcomer's share comes on top. Whoever goes leaves its debt, a burst of a share at most.
  */
-const steady = limit + names.length - 1
-const joining = steady + limit / names.length
+const boundsOf = (burst: number) => {
+  const { length } = names
+  const steady = limit + Math.max(length, burst) - 1
+  return { steady, joining: steady + (limit + burst) / length, leaving: Math.max(1, burst / length) }
+}
 
-const tooMany = (world: World): string | undefined => {
+/** Whether one of them goes in a window: in order, or killed after what is known of it. */
+const isLeft = (world: World, from: number): boolean =>
+  from + windowMillis > lives.third[1] && from <= lives.third[1]
+    ? true
+    : [...world.killed].some((name) => {
+        const last = lastOf(world, name)
+        return from <= last + every && from + windowMillis > last
+      })
+
+const tooMany = (world: World, burst: number): string | undefined => {
+  const { joining, leaving, steady } = boundsOf(burst)
   const joined = joinedAt(world)
   const settled = joined + (hasFailed(world) ? 2 : 1) * every
   for (const [at, by] of world.sent) {
     if (at < joined) continue
     const count = sentBetween(world, at, at + windowMillis)
-    const bound = at <= settled ? joining : steady
+    const bound = (at <= settled ? joining : steady) + (isLeft(world, at) ? leaving : 0)
     if (count > bound) return `${count} in the window from ${at}, when ${by} sent: more than ${bound}`
   }
   return undefined
@@ -92,8 +109,7 @@ const tooMany = (world: World): string | undefined => {
 const freedAt = (world: World): number =>
   Math.max(
     ...names.map((name) => {
-      const last = Math.max(0, ...[...world.sent, ...world.beats].filter(([, by]) => by === name).map(([at]) => at))
-      if (world.killed.has(name)) return last + ttl + every
+      if (world.killed.has(name)) return lastOf(world, name) + ttl + every
       return lives[name][1] === ending ? 0 : lives[name][1] + every
     })
   )
@@ -111,12 +127,13 @@ const tooFew = (world: World): string | undefined => {
 const sharing = Simulation.make({
   name: "sharing a rate",
   world: Effect.sync((): World => ({ store: memory(), sent: [], beats: [], killed: new Set(), startedAt: 0 })),
-  program: (world) =>
+  inputs: { schema: Schema.Int, examples: [1, 5] },
+  program: (world, burst) =>
     Effect.gen(function* () {
       world.startedAt = yield* Clock.currentTimeMillis
       for (const name of names) {
         // A process that was killed does not come back.
-        const process = yield* Process.start(name, life(world, name), { maxKills: 1, restartAfter: "1 hour" })
+        const process = yield* Process.start(name, life(world, name, burst), { maxKills: 1, restartAfter: "1 hour" })
         yield* Effect.forkScoped(
           Effect.gen(function* () {
             yield* Effect.sleep(ending)
@@ -126,7 +143,7 @@ const sharing = Simulation.make({
       }
       yield* Effect.sleep(ending + 1)
     }),
-  invariant: ({ world }) => tooMany(world) ?? tooFew(world),
+  invariant: ({ input, world }) => tooMany(world, input) ?? tooFew(world),
   sometimes: {
     "a beat fails": ({ world }) => hasFailed(world),
     "one dies beside the others": ({ world }) =>
@@ -139,7 +156,7 @@ const sharing = Simulation.make({
 
 describe("Fleet.layer, of three processes", () => {
   it.simulate(
-    "sends no more than the limit and one for each other, whoever dies and whichever beat fails, and all of it again when one is gone",
+    "sends no more than the limit and the bursts, or one for each other, whoever dies and whichever beat fails, and all of it again when one is gone",
     sharing,
     Mode.exhaustive({ deviations: 1 }),
     120_000
@@ -155,7 +172,7 @@ describe("Fleet.layer, of three processes", () => {
         killed: new Set(),
         startedAt: yield* Clock.currentTimeMillis
       }
-      yield* Effect.forEach(names, (name) => life(world, name), { concurrency: "unbounded" })
+      yield* Effect.forEach(names, (name) => life(world, name, 1), { concurrency: "unbounded" })
       for (let from = 0; from < ending; from += windowMillis) counts.push(sentBetween(world, from, from + windowMillis))
     })
     Simulation.run(program)

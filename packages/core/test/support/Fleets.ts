@@ -13,12 +13,16 @@ export class Board {
   readonly beats: Array<string> = []
   readonly left: Array<string> = []
   isDown = false
+  /** Milliseconds until a beat is answered. */
+  takes = 0
   private inner = memory()
   readonly store: PresenceStore["Service"] = {
     beat: (beat: Beat) =>
       Effect.suspend(() => {
         this.beats.push(`${beat.group} ${beat.member}`)
-        return this.isDown ? Effect.fail(storeError(Presence.place("beat"), "unavailable")) : this.inner.beat(beat)
+        const failed = storeError(Presence.place("beat"), "unavailable")
+        const answer = this.isDown ? Effect.fail(failed) : this.inner.beat(beat)
+        return this.takes === 0 ? answer : Effect.delay(answer, this.takes)
       }),
     leave: (presence) =>
       Effect.suspend(() => {
@@ -37,7 +41,7 @@ export class Board {
 
 let drawn = 0
 
-/** One process, by the names of its connections to `wallet`, of 10 a second each; it lives until its scope is closed. */
+/** One process, whose connections have 10 a second each; it lives until its scope is closed. */
 export class Peer {
   private readonly open = new Set<Observed>()
   readonly scope = Scope.makeUnsafe()
