@@ -9,8 +9,10 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Keeping } from "../definition/AnswerRules.ts"
 import type { Operation } from "../definition/Operation.ts"
+import type { StoredAnswer } from "../store/AnswerStore.ts"
 import { AnswerStore, memory } from "../store/AnswerStore.ts"
 import type { AnswerControl } from "../store/Connections.ts"
+import * as ImmediateAnswers from "../store/ImmediateAnswers.ts"
 import { make as storeError, type StoreError } from "../store/StoreError.ts"
 import { attribute, field } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
@@ -26,6 +28,11 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 export interface Found {
   readonly kept: KeptAnswer.KeptAnswer
   readonly ageMillis: number
+}
+
+const foundIn = (stored: StoredAnswer | undefined): Found | undefined => {
+  const kept = stored === undefined ? undefined : KeptAnswer.read(stored.payload.value)
+  return stored === undefined || kept === undefined ? undefined : { kept, ageMillis: stored.ageMillis }
 }
 
 /** A store that has failed is not asked again for so long. */
@@ -55,7 +62,7 @@ export class AnswerCache implements AnswerControl {
   private readonly owner: Connection
   private readonly partition: string
   private readonly own: AnswerStore["Service"]
-  private readonly isMemory: boolean
+  private readonly ownRead: ImmediateAnswers.Read | undefined
   private readonly prefixes = new WeakMap<Keeping, string>()
   private restsUntil = Number.NEGATIVE_INFINITY
   private isSaid = false
@@ -67,7 +74,7 @@ export class AnswerCache implements AnswerControl {
     this.scope = scope
     this.partition = AnswerKey.partitionOf(connection)
     this.own = store ?? memory()
-    this.isMemory = store === undefined
+    this.ownRead = ImmediateAnswers.of(this.own)
   }
 
   /** Key of a call's answer; `undefined` if it cannot be kept. */
@@ -87,17 +94,17 @@ export class AnswerCache implements AnswerControl {
     return Context.getOrUndefined(fiber.context, AnswerStore) ?? this.own
   }
 
-  /** What is kept, as far as it can be read in time. */
-  read(call: RunningCall, fiber: AnyFiber, key: string): Effect.Effect<Found | undefined> {
+  /** Goes on with what is kept, as far as it can be read in time. */
+  read<A, E>(
+    call: RunningCall,
+    fiber: AnyFiber,
+    key: string,
+    goOn: (found: Found | undefined) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E> {
     const store = this.storeOf(fiber)
-    const asked = Effect.map(store.get(key, KeptAnswer.version), (stored): Found | undefined => {
-      const kept = stored === undefined ? undefined : KeptAnswer.read(stored.payload.value)
-      return stored === undefined || kept === undefined ? undefined : { kept, ageMillis: stored.ageMillis }
-    })
-    // The store in memory neither waits nor fails.
-    return this.isMemory && store === this.own
-      ? (asked as Effect.Effect<Found | undefined>)
-      : this.tried(call, fiber, asked)
+    const immediate = store === this.own ? this.ownRead : ImmediateAnswers.of(store)
+    if (immediate !== undefined) return goOn(foundIn(immediate(key, KeptAnswer.version, nowOf(fiber))))
+    return Effect.flatMap(this.tried(call, fiber, Effect.map(store.get(key, KeptAnswer.version), foundIn)), goOn)
   }
 
   /** Keeps an answer for so long. */

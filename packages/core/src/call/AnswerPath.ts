@@ -76,7 +76,7 @@ const through: AnswerEngine["through"] = (cache, call, fiber, now, way) => {
   const visit = { cache, call, fiber, now, way, keeping, key }
   const mode = fiber.getRef(Mode)
   if (mode === "bypass") return bypassed(visit)
-  return Effect.flatMap(cache.read(call, fiber, key), (found) =>
+  return cache.read(call, fiber, key, (found) =>
     found === undefined ? fetched(visit, undefined, undefined) : judged(visit, found, mode)
   )
 }
@@ -195,7 +195,7 @@ const flown = (fetch: Fetch, flight: RunningCall): Outcome =>
     const { cache, call, key, way } = fetch.visit
     const sent = Effect.suspend(() => kept(fetch, flight, fiber, way.run(flight)))
     if (fetch.isUnreadable) return sent
-    return Effect.flatMap(cache.read(call, fiber, key), (found) => {
+    return cache.read(call, fiber, key, (found) => {
       const isFresh = found !== undefined && verdictOf(fetch.visit, found).use === "fresh"
       const outcome = isFresh ? outcomeOf(flight, found.kept) : undefined
       if (outcome === undefined || found === undefined) return sent

@@ -1,6 +1,7 @@
 /**
  * Makes the error that a call ends with out of its last failure: which of the three classes, and the context that all of them carry. @internal
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import type { FatalReason } from "../vocabulary/FatalReason.ts"
@@ -30,25 +31,22 @@ const contextOf = (call: RunningCall, failure: AttemptFailure, now: number) => (
 })
 
 /**
- * An error of a call that sent nothing takes no stack. Refusals come in floods when a circuit is open; a stack would be most of what one costs, and shows our own run
- * loop, not the caller.
+ * The error of a call that sent nothing, since those come in floods when a circuit is open: what its class would make of the fields, by the constructor below that class. That leaves out two things, which are
+ * most of what an error costs: the schema, which would check again what our own types say, and the stack, which would show our own run loop and not the caller.
  */
-const made = <E extends ProviderError>(call: RunningCall, make: () => E): E => {
+const unsent = <Fields, E extends ProviderError>(made: new (fields: Fields) => E, fields: Fields): E => {
   const limit: unknown = Reflect.get(Error, "stackTraceLimit")
-  if (call.attempts > 0 || limit === undefined || !Reflect.set(Error, "stackTraceLimit", 0)) return make()
-  try {
-    return make()
-  } finally {
-    Reflect.set(Error, "stackTraceLimit", limit)
-  }
+  const isSet = limit !== undefined && Reflect.set(Error, "stackTraceLimit", 0)
+  const error: E = Reflect.construct(Data.Error, [fields], made)
+  if (isSet) Reflect.set(Error, "stackTraceLimit", limit)
+  return error
 }
 
 /** Trying again changes nothing. @category constructors @since 0.1.0 */
-export const fatal = (call: RunningCall, failure: AttemptFailure, reason: FatalReason, now: number): FatalError =>
-  withCause(
-    made(call, () => new FatalError({ ...contextOf(call, failure, now), reason })),
-    failure.cause
-  )
+export const fatal = (call: RunningCall, failure: AttemptFailure, reason: FatalReason, now: number): FatalError => {
+  const fields = { _tag: "FatalError", ...contextOf(call, failure, now), reason } as const
+  return withCause(call.attempts === 0 ? unsent(FatalError, fields) : new FatalError(fields), failure.cause)
+}
 
 /** The provider may have done it. @category constructors @since 0.1.0 */
 export const unknown = (call: RunningCall, failure: AttemptFailure, now: number): OutcomeUnknown =>
@@ -68,20 +66,16 @@ export const retryable = (
   reason: RetryableReason,
   now: number,
   keyUntil: number | undefined
-): RetryableError =>
-  withCause(
-    made(
-      call,
-      () =>
-        new RetryableError({
-          ...contextOf(call, failure, now),
-          reason,
-          sent: call.maybeDone ? "unknown" : "no",
-          retryUntil: call.maybeDone ? keyUntil : undefined
-        })
-    ),
-    failure.cause
-  )
+): RetryableError => {
+  const fields = {
+    _tag: "RetryableError",
+    ...contextOf(call, failure, now),
+    reason,
+    sent: call.maybeDone ? "unknown" : "no",
+    retryUntil: call.maybeDone ? keyUntil : undefined
+  } as const
+  return withCause(call.attempts === 0 ? unsent(RetryableError, fields) : new RetryableError(fields), failure.cause)
+}
 
 /** The reason of a call whose retry budget is spent. @category constructors @since 0.1.0 */
 export const spent = (reason: RetryableReason): RetryableReason =>

@@ -2,6 +2,7 @@
  * The idempotency record of a call: claimed before anything is sent, settled with what the call came to (ADR 0008). Only calls that have a key and a store come here.
  *
  * A store is asked in a fiber that nobody interrupts: a claim that was asked for and not heard of would bind the key until its lease ends. Whoever stops waiting for one sees to it that it is given back.
+ * One that answers at once is asked in the call's own step (`ImmediateRecords`), where there is nothing to wait for.
  * @internal
  */
 // A call ends with whatever its declaration says.
@@ -16,7 +17,9 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { Answer as ClaimAnswer, Claim, Settlement } from "../store/IdempotencyStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
+import type { ClaimRequest } from "../store/IdempotencyRecord.ts"
 import { scopeOf } from "../store/IdempotencyRecord.ts"
+import * as ImmediateRecords from "../store/ImmediateRecords.ts"
 import type { StaleClaim } from "../store/StoreError.ts"
 import { StoreError } from "../store/StoreError.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
@@ -81,6 +84,10 @@ export const storeOf = (call: RunningCall, fiber: AnyFiber): Store | undefined =
 /** @category models @since 0.1.0 */
 export class CallRecord {
   readonly store: Store
+  /** The same, where it answers at once. */
+  readonly immediate: ImmediateRecords.ImmediateRecords | undefined
+  /** What came of asking, where it was asked at once. */
+  told: Exit.Exit<ClaimAnswer, StoreError> | undefined = undefined
   /** Under way, or done. */
   claiming: Fiber.Fiber<ClaimAnswer, StoreError> | undefined = undefined
   /** The record says that a request may have left. */
@@ -88,12 +95,13 @@ export class CallRecord {
 
   constructor(store: Store, sent: boolean) {
     this.store = store
+    this.immediate = ImmediateRecords.of(store)
     this.sent = sent
   }
 
   /** What was claimed, as far as that is known. */
   get claim(): Claim | undefined {
-    return grantedBy(this.claiming?.pollUnsafe())
+    return grantedBy(this.told ?? this.claiming?.pollUnsafe())
   }
 }
 
@@ -217,47 +225,74 @@ const read = (
   fiber: AnyFiber,
   exit: Exit.Exit<ClaimAnswer, StoreError> | undefined,
   leaseMillis: number
-): Effect.Effect<Claimed> => {
-  const before = call.now
+): Exit.Exit<Claimed> => {
   if (exit !== undefined && Exit.isSuccess(exit)) {
     const claimed = claimedBy(call, exit.value, leaseMillis)
     counted(call, fiber, call.maybeDone ? "resumed" : labels[exit.value._tag])
-    call.now = nowOf(fiber)
-    return Effect.succeed(claimed)
+    return Exit.succeed(claimed)
   }
   const error = exit === undefined ? undefined : Cause.findErrorOption(exit.cause)
-  if (exit !== undefined && error?._tag !== "Some") return Effect.failCause(exit.cause as Cause.Cause<never>)
+  if (exit !== undefined && error?._tag !== "Some") return Exit.failCause(exit.cause as Cause.Cause<never>)
   counted(call, fiber, "unclaimed")
-  call.now = Math.max(before, nowOf(fiber))
-  return Effect.succeed(refused(error?._tag === "Some" ? ofStoreError(error.value) : silent("claim")))
+  return Exit.succeed(refused(error?._tag === "Some" ? ofStoreError(error.value) : silent("claim")))
 }
 
-/** Asks for the right to make the call. @category combinators @since 0.1.0 */
-export const claim = (call: RunningCall, fiber: AnyFiber, record: CallRecord): Effect.Effect<Claimed> => {
-  const { connection, key, now, operation } = call
+const requestOf = (call: RunningCall, leaseMillis: number): ClaimRequest => {
+  const { connection, key, operation } = call
   const { environment, id } = connection.options
   const isKeyed = operation.safety === "keyed"
   const window = windowOf(call)
-  const leaseMillis = leaseOf(call, now)
-  const asked = record.store.claim({
+  return {
     scope: scopeOf({ operation: operation.name, connection: id, environment }),
     key: key?.key ?? "",
     fingerprint: fingerprintOf(call),
     leaseMillis,
     windowMillis: isKeyed ? window && Math.max(0, window - marginMillis) : 0,
     sendsNow: isKeyed
-  })
+  }
+}
+
+/** Asks in a fiber of its own, and waits until the deadline. */
+const asked = (
+  call: RunningCall,
+  fiber: AnyFiber,
+  record: CallRecord,
+  request: ClaimRequest
+): Effect.Effect<Claimed> => {
+  const { leaseMillis } = request
+  const before = call.now
+  const after = (exit: Exit.Exit<ClaimAnswer, StoreError> | undefined) => {
+    const claimed = read(call, fiber, exit, leaseMillis)
+    call.now = Math.max(before, nowOf(fiber))
+    return claimed
+  }
   return Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkDetach(asked, { startImmediately: true }), (claiming) => {
+    Effect.flatMap(Effect.forkDetach(record.store.claim(request), { startImmediately: true }), (claiming) => {
       record.claiming = claiming
       const exit = claiming.pollUnsafe()
-      if (exit !== undefined) return read(call, fiber, exit, leaseMillis)
-      const left = Duration.millis(Math.max(0, call.deadlineAt - now))
+      if (exit !== undefined) return after(exit)
+      const left = Duration.millis(Math.max(0, call.deadlineAt - before))
       return Effect.flatMap(restore(Effect.timeoutOption(Fiber.await(claiming), left)), (heard) =>
-        read(call, fiber, Option.getOrUndefined(heard), leaseMillis)
+        after(Option.getOrUndefined(heard))
       )
     })
   )
+}
+
+/** Asks for the right to make the call, and goes on with what that comes to. @category combinators @since 0.1.0 */
+export const claim = <A, E>(
+  call: RunningCall,
+  fiber: AnyFiber,
+  record: CallRecord,
+  goOn: (claimed: Claimed) => Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
+  const leaseMillis = leaseOf(call, call.now)
+  const request = requestOf(call, leaseMillis)
+  const { immediate } = record
+  if (immediate === undefined) return Effect.flatMap(asked(call, fiber, record, request), goOn)
+  record.told = immediate.claim(request, call.now)
+  const claimed = read(call, fiber, record.told, leaseMillis)
+  return Exit.isSuccess(claimed) ? goOn(claimed.value) : Effect.failCause(claimed.cause)
 }
 
 /** Runs to its end, whoever waits for it; `undefined` where that takes longer than somebody waits. */
@@ -286,18 +321,28 @@ export const announce = (
   const { claim } = record
   const { now } = call
   if (claim === undefined) return Effect.die(new Error("a record that was not claimed"))
+  const leaseMillis = leaseOf(call, now)
+  if (record.immediate !== undefined)
+    return Effect.succeed(announced(record, record.immediate.sending(claim, leaseMillis, nowOf(fiber))))
   const millis = Math.min(patienceMillis, Math.max(0, call.deadlineAt - now))
-  return Effect.map(heard(record.store.sending(claim, leaseOf(call, now)), millis), (exit) => {
+  return Effect.map(heard(record.store.sending(claim, leaseMillis), millis), (exit) => {
     call.now = nowOf(fiber)
-    if (exit !== undefined && Exit.isSuccess(exit)) {
-      record.sent = true
-      return undefined
-    }
-    const error = errorIn(exit)
-    if (error === undefined) return refusal(silent("sending"))
-    // The lease has ended, and somebody else has the key.
-    return refusal(error instanceof StoreError ? ofStoreError(error) : new Locked({}))
+    return announced(record, exit)
   })
+}
+
+const announced = (
+  record: CallRecord,
+  exit: Exit.Exit<void, StoreError | StaleClaim> | undefined
+): AttemptFailure | undefined => {
+  if (exit !== undefined && Exit.isSuccess(exit)) {
+    record.sent = true
+    return undefined
+  }
+  const error = errorIn(exit)
+  if (error === undefined) return refusal(silent("sending"))
+  // The lease has ended, and somebody else has the key.
+  return refusal(error instanceof StoreError ? ofStoreError(error) : new Locked({}))
 }
 
 const settlementOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>, now: number): Settlement => {
@@ -313,16 +358,29 @@ const kept = (call: RunningCall, end: "Succeeded" | "Failed", value: Kept): Sett
   retentionMillis: Math.max(Duration.toMillis(leastRetention), windowOf(call) ?? 0)
 })
 
-/** Settles, and where what was to be kept is too large, settles without it. */
+/** What is settled in the place of an outcome that the store does not take: that there is none. */
+const withoutOutcome = (call: RunningCall, settlement: Settlement, error: unknown): Settlement | undefined =>
+  "payload" in settlement && error instanceof StoreError && error.problem === "invalid"
+    ? kept(call, settlement._tag, { at: (settlement.payload.value as Kept).at })
+    : undefined
+
 const settle = (call: RunningCall, { store }: CallRecord, claim: Claim, settlement: Settlement) =>
-  Effect.catchIf(
-    store.settle(claim, settlement),
-    (error) => "payload" in settlement && error instanceof StoreError && error.problem === "invalid",
-    () =>
-      "payload" in settlement
-        ? store.settle(claim, kept(call, settlement._tag, { at: (settlement.payload.value as Kept).at }))
-        : Effect.void
-  )
+  Effect.catch(store.settle(claim, settlement), (error) => {
+    const less = withoutOutcome(call, settlement, error)
+    return less === undefined ? Effect.fail(error) : store.settle(claim, less)
+  })
+
+const settleNow = (
+  call: RunningCall,
+  store: ImmediateRecords.ImmediateRecords,
+  claim: Claim,
+  settlement: Settlement,
+  now: number
+) => {
+  const exit = store.settle(claim, settlement, now)
+  const less = Exit.isSuccess(exit) ? undefined : withoutOutcome(call, settlement, errorIn(exit))
+  return less === undefined ? exit : store.settle(claim, less, now)
+}
 
 /** The answer is given all the same; the record stays in flight until its lease ends, and is then one that may have been sent. */
 const unsettled = (
@@ -360,13 +418,18 @@ export const end = (
   now: number
 ): Effect.Effect<void> | undefined => {
   const { record } = call
-  if (record?.claiming === undefined) return undefined
-  const { claim, claiming } = record
+  if (record === undefined) return undefined
+  const { claim, claiming, immediate } = record
   if (claim !== undefined) {
-    const settling = heard(settle(call, record, claim, settlementOf(call, exit, now)), patienceMillis)
+    const settlement = settlementOf(call, exit, now)
+    if (immediate !== undefined) {
+      const settled = settleNow(call, immediate, claim, settlement, nowOf(fiber))
+      return Exit.isSuccess(settled) ? undefined : unsettled(call, fiber, settled)
+    }
+    const settling = heard(settle(call, record, claim, settlement), patienceMillis)
     return Effect.flatMap(settling, (exit) => unsettled(call, fiber, exit))
   }
-  if (claiming.pollUnsafe() !== undefined) return undefined
+  if (claiming === undefined || claiming.pollUnsafe() !== undefined) return undefined
   const returned = giveBack(call, fiber, record, claiming)
   // Whoever interrupts waits a little for it; at the deadline nobody does.
   return Exit.hasInterrupts(exit)

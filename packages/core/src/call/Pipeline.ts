@@ -291,7 +291,7 @@ const direct = (call: RunningCall, fiber: AnyFiber, now: number): Effect.Effect<
 
 /** The call, if its record says that it is to be made. */
 const recorded = (call: RunningCall, fiber: AnyFiber, record: CallRecord.CallRecord) =>
-  Effect.flatMap(CallRecord.claim(call, fiber, record), (claimed): Effect.Effect<unknown, unknown> => {
+  CallRecord.claim(call, fiber, record, (claimed): Effect.Effect<unknown, unknown> => {
     switch (claimed._tag) {
       case "Granted":
         return ways(call, fiber, call.now)

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as ImmediateAnswers from "./ImmediateAnswers.ts"
 import type { Payload, StoredPayload } from "./Payload.ts"
 import * as Payloads from "./Payload.ts"
 import type { Place } from "./StoreError.ts"
@@ -169,14 +170,13 @@ export const memory = (options?: Options): AnswerStore["Service"] => {
   if (!(capacity >= 1)) throw new RangeError(`AnswerStore.memory: capacity must be at least 1, got ${capacity}`)
   const maxBytes = options?.maxEntryBytes ?? defaults.maxEntryBytes
   const entries = new Entries(capacity)
-  return AnswerStore.of({
+  const read: ImmediateAnswers.Read = (key, version, now) => {
+    const found = entries.get(key, now)
+    return found === undefined ? undefined : answerOf(found.payload, version, now - found.storedAt)
+  }
+  const store = AnswerStore.of({
     get: (key, version) =>
-      Clock.clockWith((clock) => {
-        const now = clock.currentTimeMillisUnsafe()
-        const found = entries.get(key, now)
-        if (found === undefined) return Effect.succeed(undefined)
-        return Effect.succeed(answerOf(found.payload, version, now - found.storedAt))
-      }),
+      Clock.clockWith((clock) => Effect.succeed(read(key, version, clock.currentTimeMillisUnsafe()))),
     set: (key, answer) =>
       Clock.clockWith((clock) => {
         const entry = entryOf(key, answer, maxBytes)
@@ -187,4 +187,6 @@ export const memory = (options?: Options): AnswerStore["Service"] => {
     invalidate: (tag) => Effect.sync(() => entries.invalidate(tag)),
     purge: (limit) => Clock.clockWith((clock) => Effect.succeed(entries.purge(limit, clock.currentTimeMillisUnsafe())))
   })
+  ImmediateAnswers.add(store, read)
+  return store
 }

@@ -8,14 +8,13 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
 import type {
   Change,
   Claim,
   ClaimAnswer,
   ClaimRequest,
-  Decision,
   Ending,
   Expected,
   IdempotencyRecord,
@@ -23,8 +22,10 @@ import type {
   State
 } from "./IdempotencyRecord.ts"
 import * as Record from "./IdempotencyRecord.ts"
+import * as ImmediateRecords from "./ImmediateRecords.ts"
 import type { Payload, StoredPayload } from "./Payload.ts"
 import * as Payloads from "./Payload.ts"
+import { Rows } from "./RecordRows.ts"
 import type { Place } from "./StoreError.ts"
 import { keyProblem, make as storeError, StaleClaim, StoreError } from "./StoreError.ts"
 
@@ -125,51 +126,57 @@ const problemOf = (id: RecordId): StoreError | undefined =>
 
 const isError = (u: unknown): u is StoreError => u instanceof StoreError
 
-const readable = (answer: ClaimAnswer): Effect.Effect<Answer, StoreError> => {
-  if (answer._tag !== "Settled") return Effect.succeed(answer)
+const readable = (answer: ClaimAnswer): Exit.Exit<Answer, StoreError> => {
+  if (answer._tag !== "Settled") return Exit.succeed(answer)
   const payload = Payloads.decode(place("claim"), answer.payload)
-  return isError(payload) ? Effect.fail(payload) : Effect.succeed({ ...answer, payload })
+  return isError(payload) ? Exit.fail(payload) : Exit.succeed({ ...answer, payload })
 }
+
+/** What a row must be, and what becomes of it. */
+interface Step {
+  readonly expected: Expected | undefined
+  readonly change: Change
+}
+
+/** What a claim writes where there is no row. */
+const firstOf = (request: ClaimRequest): Step => ({ expected: undefined, change: Record.claimed(request, undefined) })
+
+/** What a claim comes to by what a step of it found, or else its next step. */
+const after = (
+  request: ClaimRequest,
+  { change, expected }: Step,
+  { applied, now, row }: Written
+): ClaimAnswer | Step => {
+  if (row === undefined) return firstOf(request)
+  if (applied) return Record.granted(row, change, expected?.states[0] === "InFlight")
+  const decision = Record.decide(row, request, now)
+  return decision._tag === "Answer" ? decision.answer : decision
+}
+
+const isStep = (next: ClaimAnswer | Step): next is Step => "change" in next
 
 const claimWith =
   (table: RecordTable) =>
   (request: ClaimRequest): Effect.Effect<Answer, StoreError> => {
-    const fresh = Record.claimed(request, undefined)
-    const proceed = ({ now, row }: Written, round: number): Effect.Effect<Answer, StoreError> => {
+    const attempt = (step: Step, round: number): Effect.Effect<Answer, StoreError> => {
       if (round === maxRounds) return Effect.fail(storeError(place("claim"), "busy", "the row changes all the time"))
-      if (row === undefined) return attempt(undefined, fresh, false, round)
-      const decision: Decision = Record.decide(row, request, now)
-      return decision._tag === "Answer"
-        ? readable(decision.answer)
-        : attempt(decision.expected, decision.change, row.state === "InFlight", round)
+      return Effect.flatMap(table.write(request, step.expected, step.change, "claim"), (written) => {
+        const next = after(request, step, written)
+        return isStep(next) ? attempt(next, round + 1) : readable(next)
+      })
     }
-    const attempt = (
-      expected: Expected | undefined,
-      change: Change,
-      takenOver: boolean,
-      round: number
-    ): Effect.Effect<Answer, StoreError> =>
-      Effect.flatMap(table.write(request, expected, change, "claim"), (written) =>
-        written.applied && written.row !== undefined
-          ? readable(Record.granted(written.row, change, takenOver))
-          : proceed(written, round + 1)
-      )
     const problem = problemOf(request)
-    return problem === undefined ? attempt(undefined, fresh, false, 0) : Effect.fail(problem)
+    return problem === undefined ? attempt(firstOf(request), 0) : Effect.fail(problem)
   }
 
-const changeWith =
-  (table: RecordTable) =>
-  (
-    id: RecordId,
-    { change, expected }: { readonly expected: Expected; readonly change: Change },
-    operation: string
-  ): Effect.Effect<void, StoreError | StaleClaim> =>
-    Effect.flatMap(table.write(id, expected, change, operation), ({ applied, row }) =>
-      applied || (expected.lease === undefined && Record.isDone(row, expected.fence, change))
-        ? Effect.void
-        : Effect.fail(new StaleClaim({ ...place(operation), fence: expected.fence, current: row?.fence }))
-    )
+type Ended = Exit.Exit<void, StoreError | StaleClaim>
+type Transition = Step & { readonly expected: Expected }
+
+/** What a change came to by what was written; one that was made before is made. */
+const ended = ({ change, expected }: Transition, operation: string, { applied, row }: Written): Ended =>
+  applied || (expected.lease === undefined && Record.isDone(row, expected.fence, change))
+    ? Exit.void
+    : Exit.fail(new StaleClaim({ ...place(operation), fence: expected.fence, current: row?.fence }))
 
 const endingOf = (settlement: Settlement, operation: string, maxBytes: number): Ending | StoreError => {
   if (!("payload" in settlement)) return settlement
@@ -177,28 +184,33 @@ const endingOf = (settlement: Settlement, operation: string, maxBytes: number): 
   return isError(payload) ? payload : { ...settlement, payload }
 }
 
+const settled = (claim: Claim, settlement: Settlement, maxBytes: number): Transition | StoreError => {
+  const ending = endingOf(settlement, "settle", maxBytes)
+  return isError(ending) ? ending : Record.settled(claim, ending)
+}
+
+const extended = (operation: "sending" | "renew", { fence }: Claim, leaseMillis: number): Transition => ({
+  expected: { fence, states: ["InFlight"], lease: "live" },
+  change: { state: "InFlight", leaseMillis, firstSentAt: operation === "sending" ? "now" : "keep" }
+})
+
 /** The service over any table that compares and sets. @category constructors @since 0.1.0 */
 export const over = (table: RecordTable, options?: Options): IdempotencyStore["Service"] => {
   const maxBytes = options?.maxPayloadBytes ?? defaults.maxPayloadBytes
-  const change = changeWith(table)
-  const extend =
-    (operation: "sending" | "renew") =>
-    (claim: Claim, leaseMillis: number): Effect.Effect<void, StoreError | StaleClaim> => {
-      const firstSentAt = operation === "sending" ? "now" : "keep"
-      const expected: Expected = { fence: claim.fence, states: ["InFlight"], lease: "live" }
-      return change(claim, { expected, change: { state: "InFlight", leaseMillis, firstSentAt } }, operation)
-    }
+  const change = (id: RecordId, transition: Transition | StoreError, operation: string) =>
+    isError(transition)
+      ? Effect.fail(transition)
+      : Effect.flatMap(table.write(id, transition.expected, transition.change, operation), (written) =>
+          ended(transition, operation, written)
+        )
   return IdempotencyStore.of({
     claim: claimWith(table),
-    sending: extend("sending"),
-    renew: extend("renew"),
-    settle: (claim, settlement) => {
-      const ending = endingOf(settlement, "settle", maxBytes)
-      return isError(ending) ? Effect.fail(ending) : change(claim, Record.settled(claim, ending), "settle")
-    },
+    sending: (claim, leaseMillis) => change(claim, extended("sending", claim, leaseMillis), "sending"),
+    renew: (claim, leaseMillis) => change(claim, extended("renew", claim, leaseMillis), "renew"),
+    settle: (claim, settlement) => change(claim, settled(claim, settlement, maxBytes), "settle"),
     resolve: (id, resolution) => {
       const ending = endingOf(resolution, "resolve", maxBytes)
-      return isError(ending) ? Effect.fail(ending) : change(id, Record.resolved(id.fence, ending), "resolve")
+      return change(id, isError(ending) ? ending : Record.resolved(id.fence, ending), "resolve")
     },
     get: table.get,
     list: table.list,
@@ -215,77 +227,31 @@ export interface MemoryOptions extends Options {
   readonly capacity?: number | undefined
 }
 
-const idOf = ({ key, scope }: RecordId): string => `${scope}\n${key}`
+const full = Exit.fail(storeError(place("claim"), "full", "all rows are unsettled"))
 
-/** Rows in a map, those that may be forgotten in one of their own, oldest first. */
-class Rows {
-  private readonly unsettled = new Map<string, IdempotencyRecord>()
-  private readonly settled = new Map<string, IdempotencyRecord>()
-  private readonly capacity: number
-  private fences = 0
-  /** Goes on where it was: begun anew each time, it would pass over all that were deleted before. */
-  private oldest = this.settled.keys()
-
-  constructor(capacity: number) {
-    this.capacity = capacity
+/** Asks rows that nobody else changes in between. */
+const immediately = (rows: Rows, maxBytes: number): ImmediateRecords.ImmediateRecords => {
+  const change = (id: RecordId, transition: Transition | StoreError, operation: string, now: number): Ended => {
+    if (isError(transition)) return Exit.fail(transition)
+    const written = rows.write(id, transition.expected, transition.change, now)
+    return written === undefined ? full : ended(transition, operation, written)
   }
-
-  get(id: RecordId): IdempotencyRecord | undefined {
-    return this.under(idOf(id))
-  }
-
-  private under(key: string): IdempotencyRecord | undefined {
-    return this.unsettled.get(key) ?? this.settled.get(key)
-  }
-
-  /** Makes room for one more; `false` if there is none. */
-  private makesRoom(): boolean {
-    if (this.unsettled.size + this.settled.size < this.capacity) return true
-    if (this.settled.size === 0) return false
-    let next = this.oldest.next()
-    if (next.done === true) {
-      this.oldest = this.settled.keys()
-      next = this.oldest.next()
-    }
-    return next.done !== true && this.settled.delete(next.value)
-  }
-
-  write(id: RecordId, expected: Expected | undefined, change: Change, now: number): Written | undefined {
-    const key = idOf(id)
-    const before = this.under(key)
-    if (!Record.meets(before, expected, now)) return { applied: false, row: before, now }
-    if (before === undefined && !this.makesRoom()) return undefined
-    // Above every fence that was given out, so that who comes late is refused even after its row was forgotten.
-    if (before === undefined) this.fences = Math.max(this.fences + 1, now)
-    const row = Record.apply(id, before, change, { now, firstFence: this.fences })
-    this.fences = Math.max(this.fences, row.fence)
-    if (before?.expiresAt !== undefined) this.settled.delete(key)
-    if (row.expiresAt === undefined) this.unsettled.set(key, row)
-    else {
-      if (before !== undefined) this.unsettled.delete(key)
-      this.settled.set(key, row)
-    }
-    return { applied: true, row, now }
-  }
-
-  list({ limit, scope, states }: RecordQuery): ReadonlyArray<IdempotencyRecord> {
-    return [...this.unsettled.values(), ...this.settled.values()]
-      .filter((row) => states.includes(row.state) && (scope === undefined || row.scope === scope))
-      .toSorted((a, b) => a.changedAt - b.changedAt)
-      .slice(0, limit)
-  }
-
-  purge(limit: number, now: number): number {
-    let count = 0
-    for (const [key, { expiresAt }] of this.settled) {
-      if (count >= limit) break
-      if (Predicate.isNumber(expiresAt) && expiresAt <= now && this.settled.delete(key)) count++
-    }
-    return count
+  return {
+    claim: (request, now) => {
+      const problem = problemOf(request)
+      if (problem !== undefined) return Exit.fail(problem)
+      let next: ClaimAnswer | Step = firstOf(request)
+      while (isStep(next)) {
+        const written = rows.write(request, next.expected, next.change, now)
+        if (written === undefined) return full
+        next = after(request, next, written)
+      }
+      return readable(next)
+    },
+    sending: (claim, leaseMillis, now) => change(claim, extended("sending", claim, leaseMillis), "sending", now),
+    settle: (claim, settlement, now) => change(claim, settled(claim, settlement, maxBytes), "settle", now)
   }
 }
-
-const full = Effect.fail(storeError(place("claim"), "full", "all rows are unsettled"))
 
 /** A store in memory, by the clock of whoever asks. Throws a `RangeError` for a capacity below 1. @category constructors @since 0.1.0 */
 export const memory = (options?: MemoryOptions): IdempotencyStore["Service"] => {
@@ -294,19 +260,25 @@ export const memory = (options?: MemoryOptions): IdempotencyStore["Service"] => 
   const rows = new Rows(capacity)
   const at = <A, E>(f: (now: number) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.withFiber((fiber) => f(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
-  return over(
-    {
-      write: (id, expected, change) =>
-        at((now) => {
-          const written = rows.write(id, expected, change, now)
-          return written === undefined ? full : Effect.succeed(written)
-        }),
-      get: (id) => Effect.sync(() => rows.get(id)),
-      list: (query) => Effect.sync(() => rows.list(query)),
-      purge: (limit) => at((now) => Effect.succeed(rows.purge(limit, now)))
-    },
-    options
-  )
+  const table: RecordTable = {
+    write: (id, expected, change) =>
+      at((now) => {
+        const written = rows.write(id, expected, change, now)
+        return written === undefined ? full : Effect.succeed(written)
+      }),
+    get: (id) => Effect.sync(() => rows.get(id)),
+    list: (query) => Effect.sync(() => rows.list(query)),
+    purge: (limit) => at((now) => Effect.succeed(rows.purge(limit, now)))
+  }
+  const { claim, sending, settle } = immediately(rows, options?.maxPayloadBytes ?? defaults.maxPayloadBytes)
+  const store = IdempotencyStore.of({
+    ...over(table, options),
+    claim: (request) => at((now) => claim(request, now)),
+    sending: (held, leaseMillis) => at((now) => sending(held, leaseMillis, now)),
+    settle: (held, settlement) => at((now) => settle(held, settlement, now))
+  })
+  ImmediateRecords.add(store, { claim, sending, settle })
+  return store
 }
 
 export type { Claim, ClaimRequest, IdempotencyRecord, RecordId, State, StoredPayload }

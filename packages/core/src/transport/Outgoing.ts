@@ -43,7 +43,11 @@ const problemOfSegment = (segment: string): InvalidRequest | undefined => {
     : undefined
 }
 
+/** What makes a URL worth a closer look at all: of most, this is the only one. */
+const unusual = /[\u0000-\u001f\u007f%\\?#]|\/\./u
+
 const problemOfUrl = (url: string): InvalidRequest | undefined => {
+  if (url.length <= limits.segment && !unusual.test(url)) return undefined
   if (url.length > limits.url) return invalid("url", `must have at most ${limits.url} characters, has ${url.length}`)
   if (control.test(url)) return invalid("url", "must not hold control characters")
   const start = url.indexOf("://")

@@ -716,6 +716,65 @@ describe("a store that is down", () => {
   )
 })
 
+describe("a store in memory, which is asked at once", () => {
+  it.effect("refuses a call that it has no room for, and sends nothing", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const store = memory({ capacity: 1 })
+        const { call, transport } = yield* world([Fake.json(order)], { store })
+        yield* store.claim({ scope: "another", key: "key", fingerprint: "", leaseMillis: hour, sendsNow: true })
+
+        assert.deepStrictEqual(yield* call("keyed"), {
+          class: "RetryableError",
+          attempts: 0,
+          reason: { _tag: "StoreUnavailable", store: "idempotency", operation: "claim", problem: "full" },
+          sent: "no"
+        })
+        assert.strictEqual(transport.sent.length, 0)
+      })
+    )
+  )
+
+  it.effect.each(kinds)("takes no answer away from %s whose record somebody else has settled", (kind) => {
+    const book = new LogBook()
+    return inScenario(
+      Effect.gen(function* () {
+        const { acme, remembering, stateOf, store } = yield* world([Fake.late(1000, Fake.json(order))])
+        const fiber = yield* Effect.forkChild(remembering(writes[kind](acme) as Effect.Effect<unknown, unknown>), {
+          startImmediately: true
+        })
+        const row = yield* store.get(id[kind])
+        const claim = { ...id[kind], fence: row?.fence ?? 0, leaseUntil: 0, firstSentAt: undefined, takenOver: false }
+        yield* store.settle(claim, { _tag: "Pending" })
+        yield* TestClock.adjust("1 second")
+
+        assert.deepStrictEqual(yield* Fiber.join(fiber), order)
+        assert.strictEqual(yield* stateOf(kind), "Pending")
+        assert.deepStrictEqual(
+          book.of("Warn").map(({ message }) => message),
+          [`acme.orders.${kind === "keyed" ? "create" : "capture"}: its idempotency record could not be settled: stale`]
+        )
+      }),
+      book
+    )
+  })
+
+  it.effect.each(kinds)("is told what became of %s that its caller interrupts", (kind) =>
+    inScenario(
+      Effect.gen(function* () {
+        const { acme, remembering, stateOf } = yield* world([Fake.late(1000, Fake.json(order))])
+        const fiber = yield* Effect.forkChild(remembering(writes[kind](acme) as Effect.Effect<unknown, unknown>), {
+          startImmediately: true
+        })
+        assert.strictEqual(yield* stateOf(kind), "InFlight")
+        yield* Fiber.interrupt(fiber)
+
+        assert.strictEqual(yield* stateOf(kind), kind === "keyed" ? "Pending" : "Unknown")
+      })
+    )
+  )
+})
+
 describe("an answer that cannot be kept", () => {
   it.effect.each(kinds)("of %s is done all the same: a second call is told that, and sends nothing", (kind) =>
     inScenario(

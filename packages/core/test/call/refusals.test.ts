@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Call, Health } from "@breakwater/core"
-import { Effect, Fiber, Random } from "effect"
+import { Call, Health, ProviderError } from "@breakwater/core"
+import { Effect, Fiber, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Acme from "../support/Acme.ts"
 import * as Credentials from "../support/Credentials.ts"
@@ -52,6 +52,39 @@ describe("an open circuit (SAFE-6)", () => {
         assert.strictEqual(refusal?.message, "acme.orders.get: circuit open, retry in 30s")
         assert.notMatch(String(refusal?.stack), /\n\s+at /u)
         assert.match(String(new Error("another").stack), /\n\s+at /u)
+      })
+    )
+  )
+
+  it.effect("is in everything but its stack what its class makes of the same fields", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const acme = yield* Acme.connect(Fake.make([Fake.empty(500)]), {
+          policy: { attempts: 1, breaker: { consecutiveFailures: 1 } }
+        })
+        yield* run(get(acme), 0)
+        const retryable = yield* errorOf(get(acme), 0)
+        const fatal = yield* errorOf(Call.withCorrelationId(get(acme), "not an id"), 0)
+        const codec = Schema.toCodecJson(ProviderError.ProviderError)
+        const own = (error: Error) => {
+          const { stack: _, ...properties } = Object.getOwnPropertyDescriptors(error)
+          return [Reflect.ownKeys(error), properties, Object.getPrototypeOf(error), String(error)]
+        }
+        const holds = Effect.fnUntraced(function* (error: Error, make: (fields: never) => Error) {
+          const fields = Object.assign({}, error)
+          const again = yield* Schema.decodeUnknownEffect(codec)(yield* Schema.encodeUnknownEffect(codec)(error))
+
+          assert.deepStrictEqual(own(error), own(make(fields as never)))
+          assert.strictEqual(Object.getPrototypeOf(again), Object.getPrototypeOf(error))
+          assert.deepStrictEqual(Object.entries(again), Object.entries(error))
+        })
+
+        yield* holds(retryable, (fields) => new ProviderError.RetryableError(fields))
+        yield* holds(fatal, (fields) => new ProviderError.FatalError(fields))
+        assert.strictEqual(
+          yield* Effect.flip(Effect.flatMap(Effect.void, () => retryable as Effect.Effect<never, unknown>)),
+          retryable
+        )
       })
     )
   )

@@ -14,7 +14,7 @@ import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import { join } from "node:path"
 import { inject } from "vitest"
-import { folder, inPostgres } from "../store/support/Adapters.ts"
+import { folder, inPostgres, inRedis } from "../store/support/Adapters.ts"
 import type { Till } from "./support/OrderFlow.ts"
 import * as OrderFlow from "./support/OrderFlow.ts"
 
@@ -136,16 +136,25 @@ describe("order → charge → e-mail, killed at any step", () => {
   )
 })
 
-const prefix = `t_flow_${process.pid}`
+const prefixOf = (server: Server) => `t_flow_${server}_${process.pid}`
 
-const tablesOf = (index: number) => `${prefix}_orders_${index}`
+const tablesOf = (server: Server, index: number) => `${prefixOf(server)}_orders_${index}`
+
+/** Where the records of calls are; orders and commands are in one transaction of PostgreSQL. */
+type Server = "postgres" | "redis"
 
 /** What the providers did for each moment at which a real process was killed and started again, and which orders there are. */
-const sweep = Effect.fnUntraced(function* (moments: ReadonlyArray<KillPoint.Moment>, orders: ReadonlyArray<string>) {
+const sweep = Effect.fnUntraced(function* (
+  server: Server,
+  moments: ReadonlyArray<KillPoint.Moment>,
+  orders: ReadonlyArray<string>
+) {
   const script = new URL("support/OrderProcess.ts", import.meta.url)
+  const prefix = prefixOf(server)
   const sql = Context.get(yield* Layer.build(inPostgres(prefix)), SqlClient.SqlClient)
+  if (server === "redis") yield* Layer.build(inRedis(prefix))
   yield* Effect.addFinalizer(() =>
-    Effect.ignore(Effect.forEach(moments, (_, index) => sql`DROP TABLE IF EXISTS ${sql(tablesOf(index))}`))
+    Effect.ignore(Effect.forEach(moments, (_, index) => sql`DROP TABLE IF EXISTS ${sql(tablesOf(server, index))}`))
   )
   return yield* Effect.forEach(
     moments,
@@ -155,7 +164,7 @@ const sweep = Effect.fnUntraced(function* (moments: ReadonlyArray<KillPoint.Mome
         const [stripe, sendgrid] = [yield* Serve.make(world.stripe), yield* Serve.make(world.sendgrid)]
         // Records of calls are shared, too: an order of another moment is another order.
         const own = orders.map((order) => `${order}-${index}`)
-        const args = [prefix, tablesOf(index), stripe.url, sendgrid.url, ...own]
+        const args = [server, prefix, tablesOf(server, index), stripe.url, sendgrid.url, ...own]
         yield* KillPoint.run(moment, { script, args })
         const done = own.map((order) => [chargesOf(world, order), mailsOf(world, order)])
         return { moment: `${moment.point}#${moment.occurrence}`, done }
@@ -165,23 +174,28 @@ const sweep = Effect.fnUntraced(function* (moments: ReadonlyArray<KillPoint.Mome
 })
 
 describe("a real process that is killed at each of those steps", () => {
-  plain.live.skipIf(!inject("postgres"))(
-    "charges each order once, and sends its e-mail again only where it died right behind it, with postgres",
-    () =>
-      Effect.gen(function* () {
-        const orders = ["o1"]
-        const moments = KillPoint.moments(flow(orders, "SQLite", { looks: false, maxKills: 1 }), "shop")
-        const swept = yield* sweep(moments, orders)
+  const servers: ReadonlyArray<readonly [Server, boolean]> = [
+    ["postgres", inject("postgres")],
+    ["redis", inject("postgres") && inject("redis")]
+  ]
+  for (const [server, answers] of servers)
+    plain.live.skipIf(!answers)(
+      `charges each order once, and sends its e-mail again only where it died right behind it, records in ${server}`,
+      () =>
+        Effect.gen(function* () {
+          const orders = ["o1"]
+          const moments = KillPoint.moments(flow(orders, "SQLite", { looks: false, maxKills: 1 }), "shop")
+          const swept = yield* sweep(server, moments, orders)
 
-        process.stdout.write(`real processes: ${moments.length} moments\n`)
-        assert.deepStrictEqual(
-          swept,
-          moments.map(({ occurrence, point }) => ({
-            moment: `${point}#${occurrence}`,
-            done: [[1, point === "mailed" ? 2 : 1]]
-          }))
-        )
-      }).pipe(Effect.scoped),
-    240_000
-  )
+          process.stdout.write(`real processes: ${moments.length} moments\n`)
+          assert.deepStrictEqual(
+            swept,
+            moments.map(({ occurrence, point }) => ({
+              moment: `${point}#${occurrence}`,
+              done: [[1, point === "mailed" ? 2 : 1]]
+            }))
+          )
+        }).pipe(Effect.scoped),
+      240_000
+    )
 })

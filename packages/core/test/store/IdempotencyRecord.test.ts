@@ -234,6 +234,52 @@ describe("IdempotencyRecord.decide", () => {
   })
 })
 
+describe("IdempotencyStore.over", () => {
+  const rows = { settled: { ...row, state: "Absent" }, none: undefined } as const
+  const nowhere = { get: () => Effect.undefined, list: () => Effect.succeed([]), purge: () => Effect.succeed(0) }
+
+  it.effect("claims anew where the row that it would take has gone meanwhile", () =>
+    Effect.gen(function* () {
+      const asked: Array<unknown> = []
+      const found = [rows.settled, rows.none, rows.none]
+      const store = Idempotency.over({
+        ...nowhere,
+        write: (_id, expected, change) => {
+          asked.push([expected?.states, change.claimedFor])
+          const granted = { ...row, state: "InFlight", leaseUntil: 2000, fence: 9 } as const
+          const applied = asked.length === 3
+          return Effect.succeed({ applied, row: applied ? granted : found[asked.length - 1], now: 1000 })
+        }
+      })
+      const answer = yield* store.claim(request)
+
+      assert.deepStrictEqual(asked, [
+        [undefined, request.fingerprint],
+        [["Absent"], request.fingerprint],
+        [undefined, request.fingerprint]
+      ])
+      assert(answer._tag === "Granted")
+      assert.deepStrictEqual([answer.claim.fence, answer.claim.takenOver], [9, false])
+    })
+  )
+
+  it.effect("gives up where the row changes all the time", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const store = Idempotency.over({
+        ...nowhere,
+        write: () => {
+          asked++
+          return Effect.succeed({ applied: false, row: rows.settled, now: 1000 })
+        }
+      })
+
+      assert.strictEqual((yield* Effect.flip(store.claim(request))).problem, "busy")
+      assert.strictEqual(asked, 8)
+    })
+  )
+})
+
 describe("IdempotencyStore.memory", () => {
   it.effect("forgets the oldest settled row beyond its capacity, and no unsettled one", () =>
     Effect.gen(function* () {
