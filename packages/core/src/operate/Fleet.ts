@@ -200,7 +200,7 @@ const checked = (options?: Options): Pick<Settings, "everyMillis" | "ttlMillis" 
  * and `ttl` after they died.
  * **Gotchas** Between the first beat of one more process and the next one of the others, at most `every`, the sum of shares is above one. An operation that costs more than the burst of a share waits longer than
  * for the whole limit.
- * **Example** `Layer.merge(StripeLive, Fleet.layer()).pipe(Layer.provide(Stores.layerRedis()))` @category layers @since 0.1.0
+ * **Example** `Layer.merge(StripeLive, Layer.provide(Fleet.layer(), Stores.layerRedis()))` @category layers @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<never, never, PresenceStore> => {
   const bounds = checked(options)

@@ -6,8 +6,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import type { Place, StoreError } from "./StoreError.ts"
 import { keyProblem, make as storeError } from "./StoreError.ts"
 
@@ -41,13 +44,53 @@ export class PresenceStore extends Context.Service<
 }
 
 /** @category models @since 0.1.0 */
+export interface EventualOptions {
+  /** Time between an attempt that failed and the next, more than zero. Default `"2 seconds"`. */
+  readonly every?: Duration.Input | undefined
+}
+
+/**
+ * Another layer's store, built in the background and tried again until it is there; asked before that it is `unavailable`. For a client that cannot be built while its server is down, as `NodeRedis.layer`: a program
+ * that starts meanwhile should start. Throws a `RangeError` for an option out of range. @category layers @since 0.1.0
+ */
+export const layerEventual = <E, R>(
+  layer: Layer.Layer<PresenceStore, E, R>,
+  options?: EventualOptions
+): Layer.Layer<PresenceStore, never, R> => {
+  const every = Duration.fromInputUnsafe(options?.every ?? defaults.every)
+  if (!Duration.isGreaterThan(every, Duration.zero))
+    throw new RangeError(`PresenceStore.layerEventual: every must be more than zero, got ${Duration.format(every)}`)
+  const eventual = Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    let store: PresenceStore["Service"] | undefined
+    const build = Effect.gen(function* () {
+      for (;;) {
+        const attempt = yield* Scope.fork(scope)
+        const exit = yield* Effect.exit(Layer.buildWithScope(Layer.fresh(layer), attempt))
+        if (Exit.isSuccess(exit)) return void (store = Context.get(exit.value, PresenceStore))
+        yield* Scope.close(attempt, exit)
+        yield* Effect.sleep(every)
+      }
+    })
+    yield* Effect.forkScoped(build, { startImmediately: true })
+    const missing = (operation: "beat" | "leave") =>
+      Effect.fail(storeError(place(operation), "unavailable", "it could not be opened yet"))
+    return PresenceStore.of({
+      beat: (beat) => Effect.suspend(() => store?.beat(beat) ?? missing("beat")),
+      leave: (presence) => Effect.suspend(() => store?.leave(presence) ?? missing("leave"))
+    })
+  })
+  return Layer.effect(PresenceStore, eventual)
+}
+
+/** @category models @since 0.1.0 */
 export interface MemoryOptions {
   /** Members of all groups that are remembered; beyond it a new one is refused as `full`. Default 10,000. */
   readonly capacity?: number | undefined
 }
 
 /** The values used when an option is left out. @category constants @since 0.1.0 */
-export const defaults = { capacity: 10_000 } as const satisfies MemoryOptions
+export const defaults = { capacity: 10_000, every: "2 seconds" } as const satisfies MemoryOptions & EventualOptions
 
 /** The longest time for which a member counts without a beat: a day. @category constants @since 0.1.0 */
 export const maxTtlMillis = 86_400_000

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { PresenceStore } from "@breakwater/core/PresenceStore"
+import * as PresenceStores from "@breakwater/core/PresenceStore"
+import { memory, PresenceStore } from "@breakwater/core/PresenceStore"
 import * as Stores from "@breakwater/core/Stores"
-import { Effect } from "effect"
+import { NodeRedis } from "@effect/platform-node"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { inject } from "vitest"
@@ -124,6 +126,61 @@ describe.skipIf(!inject("redis"))("PresenceStore in Redis", () => {
       assert.strictEqual(yield* left("g"), -2)
     }).pipe(Effect.provide(inRedis(`${prefix}_ttl`)))
   )
+})
+
+describe("PresenceStore.layerEventual", () => {
+  it.effect(
+    "is unavailable until its layer can be built, which it tries every so often, and closes what it opened",
+    () =>
+      Effect.gen(function* () {
+        const events: Array<string> = []
+        let isDown = true
+        const opening = Effect.gen(function* () {
+          yield* Effect.acquireRelease(
+            Effect.sync(() => void events.push("opened")),
+            () => Effect.sync(() => void events.push("closed"))
+          )
+          return isDown ? yield* Effect.fail("down") : memory()
+        })
+        const scope = yield* Scope.make()
+        const layer = PresenceStores.layerEventual(Layer.effect(PresenceStore, opening), { every: "3 seconds" })
+        const store = Context.get(yield* Layer.buildWithScope(layer, scope), PresenceStore)
+        const beat = store.beat({ group: "g", member: "a", ttlMillis: 1000 })
+        const error = yield* Effect.flip(beat)
+        const unable = yield* Effect.flip(store.leave({ group: "g", member: "a" }))
+        isDown = false
+        yield* TestClock.adjust("2999 millis")
+        const before = yield* Effect.exit(beat)
+        yield* TestClock.adjust("1 millis")
+        const members = yield* beat
+        yield* store.leave({ group: "g", member: "a" })
+        const whileOpen = [...events]
+        yield* Scope.close(scope, Exit.void)
+
+        assert.strictEqual(error.message, "presence store, beat: unavailable: it could not be opened yet")
+        assert.deepStrictEqual([unable.operation, Exit.isFailure(before), members], ["leave", true, 1])
+        assert.deepStrictEqual(whileOpen, ["opened", "closed", "opened"])
+        assert.deepStrictEqual(events.slice(3), ["closed"])
+      })
+  )
+
+  it.live.skipIf(!inject("redis"))("starts beside a Redis that does not answer", () =>
+    Effect.gen(function* () {
+      const nobody = NodeRedis.layer({ url: "redis://127.0.0.1:1" })
+      const layer = PresenceStores.layerEventual(Layer.provide(Stores.layerRedis({ prefix }), nobody))
+      const beat = Effect.flatMap(PresenceStore, (store) => store.beat({ group: "g", member: "a", ttlMillis: 1 }))
+      const error = yield* Effect.flip(Effect.provide(beat, layer))
+
+      assert.strictEqual(error.problem, "unavailable")
+    })
+  )
+
+  it("refuses to try without a pause", () => {
+    assert.throws(
+      () => PresenceStores.layerEventual(PresenceStore.layerMemory(), { every: 0 }),
+      "PresenceStore.layerEventual: every must be more than zero, got 0"
+    )
+  })
 })
 
 describe("PresenceStore.layerMemory", () => {
