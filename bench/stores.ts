@@ -276,7 +276,7 @@ const program = Effect.gen(function* () {
       Effect.all([
         show(outboxThroughput(name, 1)),
         show(outboxThroughput(name, 100)),
-        show(workerThroughput(name, 64)),
+        show(workerThroughput(name, 128)),
         show(workerThroughput(name, 500))
       ]),
       file(`outbox-${synchronous}`, synchronous)
@@ -286,7 +286,7 @@ const program = Effect.gen(function* () {
     Effect.all([
       show(records("PostgreSQL", 2000, 16)),
       show(outboxThroughput("PostgreSQL", 100)),
-      show(workerThroughput("PostgreSQL", 64)),
+      show(workerThroughput("PostgreSQL", 128)),
       show(workerThroughput("PostgreSQL", 500))
     ]),
     dropTables

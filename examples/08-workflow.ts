@@ -1,6 +1,6 @@
 /**
- * A charge and an e-mail that survive kill -9 between the two: an Effect workflow on PostgreSQL whose process is killed as soon as the money has moved, and started again. Teaches how a call runs as
- * an activity, with its idempotency key. Run it: `node examples/08-workflow.ts [DATABASE_URL]`. Needs a PostgreSQL; the providers are simulated, on ports of their own.
+ * A charge and an e-mail that survive kill -9: an Effect workflow on PostgreSQL whose process is killed as soon as the money has moved, and again as soon as SendGrid has the e-mail, which knows no keys.
+ * Teaches how calls run as activities, with an idempotency key and with a record. Run it: `node examples/08-workflow.ts [DATABASE_URL]`. Needs a PostgreSQL; the providers are simulated, on ports of their own.
  */
 import { SimulatedSendGrid } from "@breakwater/testkit"
 import * as Serve from "@breakwater/testkit/node/Serve"
@@ -46,33 +46,37 @@ const worker = (urls: ReadonlyArray<string>) =>
 const ended = (child: ChildProcess) =>
   Effect.promise(async () => (child.exitCode ?? child.signalCode) === null && (await once(child, "exit")))
 
+/** Starts one, and kills it as soon as something is so. */
+const killed = Effect.fnUntraced(function* (urls: ReadonlyArray<string>, isSo: () => boolean) {
+  const child = yield* worker(urls)
+  while (!isSo()) {
+    if (child.exitCode !== null) return yield* Effect.fail(new Failed({ message: "the worker ended before its time" }))
+    yield* Effect.sleep("1 millis")
+  }
+  child.kill("SIGKILL")
+  yield* ended(child)
+})
+
 const demonstration = Effect.gen(function* () {
   const stripe = yield* SimulatedStripe.make({ apiKey: "sk_test_workflow" })
   const sendgrid = yield* SimulatedSendGrid.make({ activityLag: "100 millis" })
   const urls = [(yield* Serve.make(stripe)).url, (yield* Serve.make(sendgrid)).url]
+  const charges = () => stripe.ledger.ofKind("charge.succeeded").length
+  const mails = () => sendgrid.ledger.ofKind("email.accepted").length
 
-  const first = yield* worker(urls)
-  while (stripe.ledger.ofKind("charge.succeeded").length === 0) {
-    if (first.exitCode !== null)
-      return yield* Effect.fail(new Failed({ message: "the worker ended before it charged" }))
-    yield* Effect.sleep("1 millis")
-  }
-  first.kill("SIGKILL")
-  yield* ended(first)
-  yield* say(`charged, and killed: ${sendgrid.ledger.ofKind("email.accepted").length} e-mails`)
+  yield* killed(urls, () => charges() > 0)
+  yield* say(`charged, and killed: ${mails()} e-mails`)
+  yield* killed(urls, () => mails() > 0)
+  yield* say(`sent, and killed: ${mails()} e-mail`)
 
-  const second = yield* worker(urls)
-  yield* ended(second)
-  yield* say(`started again, and ended with ${second.exitCode}`)
-  yield* say(
-    `${stripe.ledger.ofKind("charge.succeeded").length} charge, ${sendgrid.ledger.ofKind("email.accepted").length} e-mail`
-  )
+  const last = yield* worker(urls)
+  yield* ended(last)
+  yield* say(`started again, and ended with ${last.exitCode}`)
+  yield* say(`${charges()} charge, ${mails()} e-mail`)
 
   // Asked for again, the engine tells what came of it: nothing runs.
   yield* ended(yield* worker(urls))
-  yield* say(
-    `asked again: ${stripe.ledger.exchanges.length} requests at Stripe, ${sendgrid.ledger.ofKind("email.accepted").length} e-mail`
-  )
+  yield* say(`asked again: ${stripe.ledger.exchanges.length} requests at Stripe, ${mails()} e-mail`)
 })
 
 const program = Effect.scoped(Effect.provide(demonstration, Database)).pipe(Effect.timeout("60 seconds"))

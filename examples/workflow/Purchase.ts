@@ -1,12 +1,12 @@
 /**
  * An order that is charged and confirmed by e-mail, as a workflow of Effect's: the engine remembers which of the two is done, whatever becomes of the process. What it cannot know is whether an activity
- * that was under way when the process died had done its work: the key of the charge answers that at Stripe.
+ * that was under way when the process died had done its work. Stripe knows by the key of the charge. SendGrid has no keys: a record of ours says that the e-mail may have been sent, and then its activity is looked into.
  */
-import { Idempotency, Resolver } from "@breakwater/core"
+import { Call, Idempotency, Resolver } from "@breakwater/core"
+import { SendGrid } from "@breakwater/providers/sendgrid"
 import { Stripe } from "@breakwater/providers/stripe"
 import { Effect, Schedule, Schema } from "effect"
 import { Activity, Workflow } from "effect/workflow"
-import { deliver } from "../mail/Mail.ts"
 
 /** The customer must pay another way. */
 class Declined extends Schema.TaggedError<Declined>("@breakwater/examples/workflow/Declined")("Declined", {
@@ -33,8 +33,6 @@ const charge = (payload: { readonly order: string; readonly amountCents: number 
     error: Schema.Union([Declined, Unsettled]),
     execute: Effect.gen(function* () {
       const stripe = yield* Stripe
-      // The same in every life of the process: an activity that ran when it died runs again, and Stripe knows it.
-      const key = yield* Activity.idempotencyKey("charge")
       const intent = yield* stripe.paymentIntents
         .create({
           payload: {
@@ -48,7 +46,8 @@ const charge = (payload: { readonly order: string; readonly amountCents: number 
         .pipe(
           // In doubt, it is looked up by its key.
           Resolver.orLookup,
-          Idempotency.withKey(key),
+          // The same in every life of the process: an activity that ran when it died runs again, and Stripe knows it.
+          Idempotency.withKeyFrom(Activity.idempotencyKey("charge")),
           // Safe with the same key. What the provider asks to wait, the client keeps to: sooner, nothing is sent.
           Effect.retry({
             while: ({ _tag }) => _tag === "RetryableError",
@@ -71,11 +70,30 @@ const charge = (payload: { readonly order: string; readonly amountCents: number 
 const confirm = (payload: { readonly order: string; readonly to: string }, payment: string) =>
   Activity.make({
     name: "confirm",
-    execute: deliver({
-      reference: `order/${payload.order}/confirmation`,
-      to: payload.to,
-      subject: `Your order ${payload.order}`,
-      text: `It is paid (${payment}), and on its way.`
+    execute: Effect.gen(function* () {
+      const { mail } = yield* SendGrid
+      yield* mail
+        .send({
+          payload: {
+            personalizations: [{ to: [{ email: payload.to }] }],
+            from: { email: "shop@shop.example", name: "Shop" },
+            subject: `Your order ${payload.order}`,
+            content: [{ type: "text/plain", value: `It is paid (${payment}), and on its way.` }]
+          }
+        })
+        .pipe(
+          // What may have been sent is never sent again: it is looked up, by the name that went with it.
+          Resolver.orLookup,
+          Idempotency.once(`order/${payload.order}/confirmation`),
+          // A process that dies keeps the e-mail locked for that long, and 5 seconds.
+          Call.withDeadline("2 seconds"),
+          // In doubt, to ask again is to look again.
+          Effect.retry({
+            while: ({ _tag }) => _tag !== "FatalError",
+            schedule: Schedule.spaced("500 millis"),
+            times: 10_000
+          })
+        )
     }).pipe(Effect.orDie)
   })
 

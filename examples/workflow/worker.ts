@@ -1,4 +1,5 @@
 /** The process in which the workflow runs. Its arguments: the URL of the database, the URLs of Stripe and SendGrid, and the order. Ends when the order is confirmed, or when whoever started it does. */
+import * as Stores from "@breakwater/core/Stores"
 import * as Undici from "@breakwater/core/node/Undici"
 import { SendGrid } from "@breakwater/providers/sendgrid"
 import { Stripe } from "@breakwater/providers/stripe"
@@ -7,7 +8,6 @@ import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { Effect, Layer, Logger, Redacted } from "effect"
 import { ClusterWorkflowEngine, SingleRunner } from "effect/cluster"
-import * as SendGridMail from "../mail/SendGridMail.ts"
 import { Purchase, PurchaseLive } from "./Purchase.ts"
 
 const [, , database = "", stripeUrl = "", sendgridUrl = "", order = ""] = process.argv
@@ -15,19 +15,12 @@ const [, , database = "", stripeUrl = "", sendgridUrl = "", order = ""] = proces
 const Database = PgClient.layer({ url: Redacted.make(database) })
 
 const StripeLive = Stripe.layer({ credential: Redacted.make("sk_test_workflow"), baseUrl: stripeUrl })
-const MailLive = SendGridMail.layer({
-  from: { email: "shop@shop.example", name: "Shop" },
-  settlesAfter: "500 millis",
-  pause: "200 millis"
-}).pipe(
-  Layer.provide(
-    SendGrid.layer({
-      credential: Redacted.make(SimulatedSendGrid.defaultApiKey),
-      environment: "production",
-      baseUrl: sendgridUrl
-    })
-  )
-)
+// Stripe remembers keys by itself; for SendGrid, records in the same database do.
+const SendGridLive = SendGrid.layer({
+  credential: Redacted.make(SimulatedSendGrid.defaultApiKey),
+  environment: "production",
+  baseUrl: sendgridUrl
+}).pipe(Layer.provide(Stores.layerPostgres()), Layer.provide(Database))
 
 const EngineLive = ClusterWorkflowEngine.layer.pipe(
   // By default a workflow that was interrupted is looked for every 10 seconds.
@@ -37,7 +30,7 @@ const EngineLive = ClusterWorkflowEngine.layer.pipe(
 )
 
 const Live = PurchaseLive.pipe(
-  Layer.provide(Layer.merge(StripeLive, MailLive)),
+  Layer.provide(Layer.merge(StripeLive, SendGridLive)),
   Layer.provide(Undici.layer()),
   Layer.provideMerge(EngineLive),
   Layer.provideMerge(Layer.succeed(Logger.CurrentLoggers, new Set([Logger.consoleLogFmt])))

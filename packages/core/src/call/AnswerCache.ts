@@ -5,7 +5,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Duration from "effect/Duration"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Keeping } from "../definition/AnswerRules.ts"
 import type { Operation } from "../definition/Operation.ts"
@@ -17,6 +19,7 @@ import { make as storeError, type StoreError } from "../store/StoreError.ts"
 import { attribute, field } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import * as AnswerKey from "./AnswerKey.ts"
+import { heard } from "./CallRecord.ts"
 import type { Connection } from "./Connection.ts"
 import * as KeptAnswer from "./KeptAnswer.ts"
 import type { RunningCall } from "./RunningCall.ts"
@@ -38,8 +41,16 @@ const foundIn = (stored: StoredAnswer | undefined): Found | undefined => {
 /** A store that has failed is not asked again for so long. */
 const restMillis = 5000
 
+/** A store that was given less than that, by a call that has no more, is not taken for one that is down. */
+const glanceMillis = 100
+
+/** A write waits no longer for what it has made void to be forgotten. */
+const patienceMillis = 5000
+
 /** Refreshes that run at once beside the calls, for each connection. @category constants @since 0.1.0 */
 export const maxRefreshes = 16
+
+const late = storeError({ store: "answer", operation: "ask" }, "timeout")
 
 /** What a layer lends to its cache. @category models @since 0.1.0 */
 export interface Options {
@@ -154,9 +165,12 @@ export class AnswerCache implements AnswerControl {
 
   /** Forgets what a write has made void. It is asked for also where the store rests: what is not forgotten would be wrong when it is back. */
   voidBy(call: RunningCall, fiber: AnyFiber, tags: ReadonlyArray<string>): Effect.Effect<void> {
-    return Effect.matchEffect(this.invalidate(fiber, tags), {
-      onFailure: (error) => this.failed(call, fiber, error),
-      onSuccess: () => Effect.void
+    return Effect.flatMap(heard(this.invalidate(fiber, tags), patienceMillis), (exit) => {
+      if (exit !== undefined && Exit.isSuccess(exit)) return Effect.void
+      const error = exit === undefined ? Option.some(late) : Exit.findErrorOption(exit)
+      return Option.isSome(error)
+        ? this.failed(call, fiber, error.value)
+        : Effect.orDie(Effect.asVoid(exit ?? Exit.void))
     })
   }
 
@@ -168,10 +182,11 @@ export class AnswerCache implements AnswerControl {
   ): Effect.Effect<A | undefined> {
     const now = nowOf(fiber)
     if (now < this.restsUntil) return Effect.succeed(undefined)
-    const share = Duration.millis(Math.max(0, call.deadlineAt - now) / 4)
-    const late = () => Effect.fail(storeError({ store: "answer", operation: "ask" }, "timeout"))
-    return Effect.matchEffect(Effect.timeoutOrElse(asked, { duration: share, orElse: late }), {
-      onFailure: (error) => Effect.as(this.failed(call, fiber, error), undefined),
+    const share = Math.max(0, call.deadlineAt - now) / 4
+    const orElse = () => Effect.fail(late)
+    return Effect.matchEffect(Effect.timeoutOrElse(asked, { duration: Duration.millis(share), orElse }), {
+      onFailure: (error) =>
+        Effect.as(this.failed(call, fiber, error, error === late && share < glanceMillis), undefined),
       onSuccess: (answer) => {
         this.isSaid = false
         return Effect.succeed(answer)
@@ -180,10 +195,15 @@ export class AnswerCache implements AnswerControl {
   }
 
   /** Counted each time, said once. An answer that the store does not take is nothing against the store. */
-  private failed(call: RunningCall, fiber: AnyFiber, { message, problem }: StoreError): Effect.Effect<void> {
+  private failed(
+    call: RunningCall,
+    fiber: AnyFiber,
+    { message, problem }: StoreError,
+    wasGlance = false
+  ): Effect.Effect<void> {
     const labels = { [attribute.reason]: problem }
     this.owner.metrics(call.operation).observe(Telemetry.answerFailures, fiber.context, labels)
-    if (problem === "invalid") return Effect.void
+    if (problem === "invalid" || wasGlance) return Effect.void
     this.restsUntil = nowOf(fiber) + restMillis
     if (this.isSaid) return Effect.void
     this.isSaid = true

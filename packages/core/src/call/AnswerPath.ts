@@ -155,6 +155,8 @@ interface Fetch {
   readonly voided: number
   /** What is kept cannot be read, however fresh it is. */
   readonly isUnreadable: boolean
+  /** Nobody has looked whether anything is kept. */
+  readonly isUnseen: boolean
 }
 
 /** Asks the provider, once for all who ask; what is kept stands in when it is down. */
@@ -165,7 +167,14 @@ const fetched = (
   isUnreadable = false
 ): Outcome => {
   const { call, fiber, key, way } = visit
-  const fetch: Fetch = { visit, found, notModified: undefined, voided: visit.cache.voided, isUnreadable }
+  const fetch: Fetch = {
+    visit,
+    found,
+    notModified: undefined,
+    voided: visit.cache.voided,
+    isUnreadable,
+    isUnseen: false
+  }
   const shared = Flights.share(
     call,
     fiber,
@@ -294,7 +303,7 @@ const keep = (
   const head = headOf(fetch, call, answer)
   if (!isKept(head.status, exit) || answer.bytes.length > defaults.maxEntryBytes) return Effect.void
   const admitted = keeping.rules.admit(askingOf(call), head, call.now)
-  if (admitted === undefined) return found === undefined ? Effect.void : cache.drop(call, fiber, key)
+  if (admitted === undefined) return found === undefined && !fetch.isUnseen ? Effect.void : cache.drop(call, fiber, key)
   const entry = KeptAnswer.make(call.operation, answer, { ...head, state: admitted.state })
   return cache.write(call, fiber, key, entry, admitted.keepMillis)
 }
@@ -317,7 +326,7 @@ const headOf = ({ found, notModified }: Fetch, call: RunningCall, answer: Buffer
 const bypassed = (visit: Visit): Outcome => {
   const { call, fiber, now, way } = visit
   const { voided } = visit.cache
-  const fetch: Fetch = { visit, found: undefined, notModified: undefined, voided, isUnreadable: false }
+  const fetch = { visit, found: undefined, notModified: undefined, voided, isUnreadable: false, isUnseen: true }
   count(call, fiber, "miss")
   return kept(fetch, call, fiber, way.direct(call, fiber, now))
 }

@@ -3,7 +3,7 @@
  * is a declared provider (`Client`). All three go the same way (`Pipeline`). @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -30,7 +30,7 @@ import type { HttpClientRequest, HttpClientResponse } from "../vocabulary/Platfo
 import { HttpClient, HttpClientError } from "../vocabulary/Platform.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import * as Redaction from "../vocabulary/Redaction.ts"
-import { ofMethod } from "../vocabulary/MethodSafety.ts"
+import { ofMethod, windowMargin } from "../vocabulary/MethodSafety.ts"
 import type { Safety } from "../vocabulary/Safety.ts"
 import type { ErrorsOf, KeyOf } from "./Client.ts"
 import * as EffectAttempt from "./EffectAttempt.ts"
@@ -65,13 +65,15 @@ export interface Options {
   readonly dialect?: Dialect.Dialect | undefined
   /** Request header that carries an idempotency key in this app: a write that has it is `keyed`, any other is `unsafe`. Default: no header counts. */
   readonly idempotencyHeader?: string | undefined
-  /** How long the provider remembers a key. Default `"24 hours"`. */
+  /** How long the provider remembers a key, more than one hour: nothing is sent with it in the last one. Default `"24 hours"`. */
   readonly keyWindow?: Duration.Input | undefined
   /** The app and a contact, such as `shop/1.4 (ops@shop.example)`. A `user-agent` that the request has stays. Default `breakwater`. */
   readonly userAgent?: string | undefined
   /** Names of fields and parameters, and shapes of secrets, that are taken out of errors and logs beside the built-in. */
   readonly redaction?: Redaction.RedactionOptions | undefined
 }
+
+const defaultWindow = "24 hours"
 
 /** Names of headers and parameters by which apps send secrets that nobody declared. */
 const secretNames = /auth|cookie|key|token|secret|signature|password/iu
@@ -202,7 +204,7 @@ class Origins implements Connections.Observed {
       method,
       template: "",
       safety,
-      keys: header === undefined || safety !== "keyed" ? undefined : { header, window: keyWindow ?? "24 hours" },
+      keys: header === undefined || safety !== "keyed" ? undefined : { header, window: keyWindow ?? defaultWindow },
       policy: this.policy.current.policy,
       written: this.policy.current.written
     })
@@ -278,6 +280,10 @@ const makeClient = (inner: HttpClient.HttpClient, options: Options, origins: Ori
  * @category constructors @since 0.1.0
  */
 export const client = Effect.fnUntraced(function* (inner: HttpClient.HttpClient, options: Options) {
+  if (Duration.toMillis(options.keyWindow ?? defaultWindow) <= Duration.toMillis(windowMargin)) {
+    const rule = `must be longer than ${Duration.format(windowMargin)}, since no key is sent in the last of it`
+    return yield* new CallPolicyError({ owner: options.provider, field: "keyWindow", rule })
+  }
   const policy = yield* livePolicy(options, undefined)
   const origins = new Origins(inner, options, policy, yield* parts)
   yield* Connections.register(origins)

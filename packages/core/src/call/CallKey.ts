@@ -50,6 +50,8 @@ const place = (call: RunningCall, field: string | undefined, key: string): Inval
 const bind = (call: RunningCall, cell: KeyCell, field: string | undefined): Problem | undefined => {
   const problem = place(call, field, cell.key) ?? cell.begin(call.operation.name, fingerprintOf(call.request))
   if (problem === undefined) call.key = cell
+  // The call that has the key may have sent it.
+  else if (problem._tag === "Locked") call.maybeDone = true
   return problem
 }
 
@@ -68,7 +70,7 @@ const beginNamed = (call: RunningCall, fiber: AnyFiber, cell: KeyCell): Problem 
   if (reference === undefined && CallRecord.storeOf(call, fiber) === undefined) return withoutStore
   if (call.kind.memory === undefined) return withoutMemory
   const longest = reference?.maxLength ?? defaultMaxLength
-  if (cell.key.length > longest) {
+  if (cell.key === "" || cell.key.length > longest) {
     return new InvalidRequest({
       field: "idempotency key",
       detail: `must have 1 to ${longest} characters, has ${cell.key.length}`

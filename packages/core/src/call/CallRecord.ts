@@ -199,6 +199,8 @@ const claimedBy = (call: RunningCall, answer: ClaimAnswer, leaseMillis: number):
     case "Settled":
       return settled(call, answer)
     case "Locked":
+      // Whoever is at it may have sent it: nobody may send it under another key, or elsewhere.
+      call.maybeDone = true
       return refused(new Locked({ retryAfter: Duration.millis(Math.ceil(answer.retryAfterMillis)) }))
     case "Mismatch":
       return refused(new IdempotencyMismatch({ detail: "the key was used for another request before" }))
@@ -228,7 +230,8 @@ const read = (
 ): Exit.Exit<Claimed> => {
   if (exit !== undefined && Exit.isSuccess(exit)) {
     const claimed = claimedBy(call, exit.value, leaseMillis)
-    counted(call, fiber, call.maybeDone ? "resumed" : labels[exit.value._tag])
+    const isResumed = claimed._tag === "Granted" && call.maybeDone
+    counted(call, fiber, isResumed ? "resumed" : labels[exit.value._tag])
     return Exit.succeed(claimed)
   }
   const error = exit === undefined ? undefined : Cause.findErrorOption(exit.cause)
@@ -295,8 +298,8 @@ export const claim = <A, E>(
   return Exit.isSuccess(claimed) ? goOn(claimed.value) : Effect.failCause(claimed.cause)
 }
 
-/** Runs to its end, whoever waits for it; `undefined` where that takes longer than somebody waits. */
-const heard = <A, E>(asked: Effect.Effect<A, E>, millis: number): Effect.Effect<Exit.Exit<A, E> | undefined> =>
+/** Runs to its end, whoever waits for it; `undefined` where that takes longer than somebody waits. @category combinators @since 0.1.0 */
+export const heard = <A, E>(asked: Effect.Effect<A, E>, millis: number): Effect.Effect<Exit.Exit<A, E> | undefined> =>
   Effect.flatMap(Effect.forkDetach(asked, { startImmediately: true }), (asking) => {
     const exit = asking.pollUnsafe()
     return exit !== undefined
@@ -323,15 +326,16 @@ export const announce = (
   if (claim === undefined) return Effect.die(new Error("a record that was not claimed"))
   const leaseMillis = leaseOf(call, now)
   if (record.immediate !== undefined)
-    return Effect.succeed(announced(record, record.immediate.sending(claim, leaseMillis, nowOf(fiber))))
+    return Effect.succeed(announced(call, record, record.immediate.sending(claim, leaseMillis, nowOf(fiber))))
   const millis = Math.min(patienceMillis, Math.max(0, call.deadlineAt - now))
   return Effect.map(heard(record.store.sending(claim, leaseMillis), millis), (exit) => {
     call.now = nowOf(fiber)
-    return announced(record, exit)
+    return announced(call, record, exit)
   })
 }
 
 const announced = (
+  call: RunningCall,
   record: CallRecord,
   exit: Exit.Exit<void, StoreError | StaleClaim> | undefined
 ): AttemptFailure | undefined => {
@@ -341,8 +345,10 @@ const announced = (
   }
   const error = errorIn(exit)
   if (error === undefined) return refusal(silent("sending"))
+  if (error instanceof StoreError) return refusal(ofStoreError(error))
   // The lease has ended, and somebody else has the key.
-  return refusal(error instanceof StoreError ? ofStoreError(error) : new Locked({}))
+  call.maybeDone = true
+  return refusal(new Locked({}))
 }
 
 const settlementOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>, now: number): Settlement => {

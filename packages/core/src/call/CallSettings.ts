@@ -9,6 +9,7 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Result from "effect/Result"
 import type { CallPolicy, ResolvedPolicy } from "../definition/CallPolicy.ts"
+import { CurrentKey, CurrentName } from "../policy/Idempotency.ts"
 import { merge, ofClass } from "../definition/CallPolicy.ts"
 import type { Operation } from "../definition/Operation.ts"
 import * as PolicyRules from "../definition/PolicyRules.ts"
@@ -89,6 +90,13 @@ export const refreshLane = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effec
  */
 export const dryRun = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   withSettings(self, { inDryRun: true })
+
+/** Calls that nobody but the call itself asked for, such as for its credential: its key and its name are not theirs, and a dry run is not about them. @category combinators @since 0.1.0 */
+export const aside = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  withSettings(self, { inDryRun: false }).pipe(
+    Effect.provideService(CurrentKey, undefined),
+    Effect.provideService(CurrentName, undefined)
+  )
 
 const ownHeader = "x-request-id"
 

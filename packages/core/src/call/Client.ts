@@ -44,6 +44,7 @@ import type { FatalError, OutcomeUnknown, RetryableError } from "../vocabulary/P
 import * as Redaction from "../vocabulary/Redaction.ts"
 import type * as Safety from "../vocabulary/Safety.ts"
 import type { AnswerEngine } from "./AnswerPath.ts"
+import { aside } from "./CallSettings.ts"
 import * as ClientMethods from "./ClientMethods.ts"
 import { Connection } from "./Connection.ts"
 import { LivePolicy } from "./LivePolicy.ts"
@@ -215,8 +216,8 @@ const remembering = (source: CredentialSource) => {
       const credential = source.peek()
       return credential === undefined ? undefined : note(credential)
     },
-    current: Effect.map(source.current, note),
-    refresh: refresh === undefined ? undefined : (refused) => Effect.map(refresh(refused), note)
+    current: aside(Effect.map(source.current, note)),
+    refresh: refresh === undefined ? undefined : (refused) => aside(Effect.map(refresh(refused), note))
   }
   return { source: noted, secrets: () => secrets }
 }

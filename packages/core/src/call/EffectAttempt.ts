@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { CurrentName } from "../policy/Idempotency.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
 import { HttpClientError } from "../vocabulary/Platform.ts"
 import { RetryableError } from "../vocabulary/ProviderError.ts"
@@ -65,7 +66,11 @@ export const kind = <E>(
     const effect = call.effect ?? Effect.die(new Error("a protected call without an effect"))
     // Without a key there is nothing to find, unless it were another call's.
     const isFound = call.key !== undefined || fiber.getRef(CurrentCall) !== undefined
-    return isFound ? Effect.provideService(effect, CurrentCall, call) : effect
+    const found = isFound ? Effect.provideService(effect, CurrentCall, call) : effect
+    // The name is taken: what the effect calls has none of it.
+    return call.key !== undefined && call.operation.safety === "unsafe"
+      ? Effect.provideService(found, CurrentName, undefined)
+      : found
   },
   classify: (call, exit, now) => {
     if (exit._tag === "Success") return undefined

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { windowMargin } from "../vocabulary/MethodSafety.ts"
 import type { OutcomeMemory } from "./RunningCall.ts"
 
 /** How the outcome of a protected effect is kept in its record. @category models @since 0.1.0 */
@@ -22,7 +23,7 @@ export interface RecordOptions<A, E> {
   readonly error?: Schema.Codec<E, unknown> | undefined
   /** What is asked for, in any words: the same key with other words is refused. Default: only the operation is compared. */
   readonly fingerprint?: string | undefined
-  /** How long the other side remembers a key; for `keyed` alone. Default `"24 hours"`. */
+  /** How long the other side remembers a key, more than one hour: nothing is sent with it in the last one. For `keyed` alone. Default `"24 hours"`. */
   readonly window?: Duration.Input | undefined
 }
 
@@ -62,7 +63,12 @@ const nothing: Any = Schema.Never
 const failed = (exit: Exit.Exit<unknown, unknown>): Option.Option<unknown> =>
   Exit.isSuccess(exit) ? Option.none() : Cause.findErrorOption(exit.cause)
 
-/** @category constructors @since 0.1.0 */
+const windowOf = (window: Duration.Input): number => {
+  if (Duration.isGreaterThan(Duration.fromInputUnsafe(window), windowMargin)) return Duration.toMillis(window)
+  throw new RangeError(`Call.protect: record.window must be longer than ${Duration.format(windowMargin)}`)
+}
+
+/** Throws a `RangeError` for a window in which no key could be sent. @category constructors @since 0.1.0 */
 export const make = <A, E>(options: RecordOptions<A, E>): OutcomeMemory => {
   const ofSuccess = known(options.success)
   const ofError = known(options.error ?? nothing)
@@ -86,7 +92,7 @@ export const make = <A, E>(options: RecordOptions<A, E>): OutcomeMemory => {
     keep,
     recall,
     isFinal: ofError.is,
-    windowMillis: Duration.toMillis(options.window ?? defaultWindow),
+    windowMillis: windowOf(options.window ?? defaultWindow),
     fingerprint: options.fingerprint
   }
 }

@@ -122,9 +122,9 @@ const leave = (flight: Flight): Effect.Effect<void> =>
     fiber.interruptUnsafe()
   })
 
-const late = (call: RunningCall): AttemptFailure =>
+const late = (call: RunningCall, sent: "no" | "unknown"): AttemptFailure =>
   unanswered(new DeadlineExceeded({ deadline: Duration.millis(call.deadlineAt - call.startedAt) }), {
-    sent: "unknown",
+    sent,
     unhealthy: false
   })
 
@@ -149,6 +149,9 @@ export const share = Effect.fnUntraced(function* (
   refuse: (failure: AttemptFailure, now: number) => Effect.Effect<never, unknown>,
   make: () => RunningCall = () => new RunningCall(call)
 ): Effect.fn.Return<unknown, unknown> {
+  const begunAt = nowOf(fiber)
+  // The flight has a deadline of its own, and would be asked for nobody.
+  if (begunAt >= call.deadlineAt) return yield* refuse(late(call, "no"), begunAt)
   const under = call.connection.flights.get(key)
   const isUnderWay = under?.fiber !== undefined
   if (isUnderWay) joined(call, fiber)
@@ -160,5 +163,5 @@ export const share = Effect.fnUntraced(function* (
   call.now = nowOf(fiber)
   call.answer = flight.call.answer
   call.standIn = flight.call.standIn
-  return Option.isSome(exit) ? yield* exit.value : yield* refuse(late(call), call.now)
+  return Option.isSome(exit) ? yield* exit.value : yield* refuse(late(call, "unknown"), call.now)
 })

@@ -106,6 +106,7 @@ const won = (call: RunningCall, shadow: RunningCall, fiber: AnyFiber): void => {
   call.now = now
   call.answer = shadow.answer
   call.source = shadow.source
+  call.standIn = shadow.standIn
   if (shadow.notices !== undefined) (call.notices ??= []).push(...shadow.notices)
 }
 

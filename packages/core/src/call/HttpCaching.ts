@@ -96,6 +96,8 @@ const secondsOf = (name: string, control: string): number =>
 const isValidator = (name: string): boolean => name === "if-none-match" || name === "if-modified-since"
 
 const conditionsOf = (policy: TimedPolicy, { method }: Asking): Verdict["conditions"] => {
+  // Of other methods, one that does not hold is refused with 412 (RFC 9110 §13.1.2).
+  if (method !== "GET" && method !== "HEAD") return undefined
   const headers = Object.entries(policy.revalidationHeaders({ method, headers: {} }))
   const told = headers.flatMap(([name, value]) =>
     isValidator(name) && Predicate.isString(value) ? [[name, value]] : []

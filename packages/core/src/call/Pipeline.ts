@@ -244,9 +244,11 @@ const begun = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkno
 }
 
 const announcing = (call: RunningCall, fiber: AnyFiber, record: CallRecord.CallRecord) =>
-  Effect.flatMap(CallRecord.announce(call, fiber, record), (refused) =>
-    refused === undefined ? start(call, fiber) : refuse(call, fiber, refused, call.now)
-  )
+  Effect.flatMap(CallRecord.announce(call, fiber, record), (unwritten) => {
+    // It may have been stopped while its record was written.
+    const refused = unwritten ?? Stopping.refusalOf(call)
+    return refused === undefined ? start(call, fiber) : refuse(call, fiber, refused, call.now)
+  })
 
 /** Attempts until one succeeds, or no further one may be made. */
 const attempt = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unknown> => {
@@ -373,8 +375,8 @@ const forget = (call: RunningCall, fiber: AnyFiber): Effect.Effect<unknown, unkn
   const { answers } = call.connection
   const forgotten = answers === undefined ? undefined : engineOf(call)?.forget(answers, call, fiber)
   if (forgotten !== undefined) return forgotten
-  const reason = new InvalidRequest({ field: "operation", detail: "keeps no answers that could be forgotten" })
-  return refuse(call, fiber, refusal(reason), nowOf(fiber))
+  const nothingKept = new InvalidRequest({ field: "operation", detail: "keeps no answers that could be forgotten" })
+  return refuse(call, fiber, refusal(call.problem ?? nothingKept), nowOf(fiber))
 }
 
 /** Says where the value came from, to whoever listens. */

@@ -21,7 +21,7 @@ const undecided = ({ inDoubt, maybeDone, operation }: RunningCall): RecordEnd =>
 }
 
 /** Answers about who asks and not about what is asked: replayed, they would outlive the rotation of a credential, or a bill that was paid. */
-const aboutCaller = new Set<FatalReason["_tag"]>([
+const aboutCaller = new Set<ProviderError["reason"]["_tag"]>([
   "Unauthorized",
   "CredentialRejected",
   "PermissionDenied",
@@ -30,16 +30,19 @@ const aboutCaller = new Set<FatalReason["_tag"]>([
 
 const proxyWantsCredentials = 407
 
+const isAboutCaller = (reason: ProviderError["reason"]): boolean =>
+  aboutCaller.has(reason._tag) || ("status" in reason && reason.status === proxyWantsCredentials)
+
 const ofFatal = (call: RunningCall, reason: FatalReason): RecordEnd => {
-  const status = "status" in reason ? reason.status : undefined
-  const isAnswer = status !== undefined && status !== proxyWantsCredentials && !aboutCaller.has(reason._tag)
+  const isAnswer = "status" in reason && reason.status !== undefined && !isAboutCaller(reason)
   return isAnswer ? "Failed" : undecided(call)
 }
 
 const ofOurs = (call: RunningCall, error: ProviderError): RecordEnd => {
   switch (error._tag) {
     case "OutcomeUnknown":
-      return "Unknown"
+      // Nothing was learnt of an earlier attempt, and its key is as good as before.
+      return call.operation.safety === "keyed" && isAboutCaller(error.reason) ? "Pending" : "Unknown"
     case "RetryableError":
       return undecided(call)
     case "FatalError":

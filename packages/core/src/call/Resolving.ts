@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
+import { Mode } from "../definition/AnswerRules.ts"
 import type { Operation } from "../definition/Operation.ts"
 import type { Asked, Plan } from "../definition/Resolution.ts"
 import { answerOf, undecided } from "../definition/Resolution.ts"
@@ -53,6 +54,9 @@ interface Parts {
   readonly methodOf: (path: string) => LooseMethod
 }
 
+/** What is asked here is what is so now, and not what was kept: a write that is not there yet would be taken for one that is not made. */
+const ofNow = <A, E>(asked: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.provideService(asked, Mode, "bypass")
+
 const isNotFound = (error: unknown): boolean =>
   isProviderError(error) && error._tag === "FatalError" && error.reason._tag === "NotFound"
 
@@ -66,15 +70,16 @@ const verdictWith =
       const { target, way } = plan
       if (way === undefined || way._tag === "Ask" || target === undefined) return Effect.succeed(stays("asks"))
       if (way._tag === "Compensate" && !settled) return Effect.succeed(stays("early"))
-      const answer = methodOf(target)(way.request(asked)) as Effect.Effect<unknown, ProviderError>
+      const answer = ofNow(methodOf(target)(way.request(asked))) as Effect.Effect<unknown, ProviderError>
       if (way._tag === "Compensate")
         return Effect.catchIf(Effect.as(answer, undone), isNotFound, () => Effect.succeed(undone))
-      return Effect.map(answer, (found): Verdict => {
+      const absent = settled ? undone : stays("early")
+      const looked = Effect.map(answer, (found): Verdict => {
         const value = way.match(found, asked)
         if (value === undecided) return stays("undecided")
-        if (value !== undefined) return { _tag: "Done", value }
-        return settled ? undone : stays("early")
+        return value === undefined ? absent : { _tag: "Done", value }
       })
+      return Effect.catchIf(looked, isNotFound, () => Effect.succeed(absent))
     })
 
 const dayMillis = Duration.toMillis(Duration.days(1))
@@ -198,7 +203,10 @@ const lookedUp = Effect.fnUntraced(function* (
 export const whyOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.findErrorOption(cause)
   if (error._tag === "None") return "its request or its match has thrown"
-  return isProviderError(error.value) ? error.value.message : "the store could not be asked"
+  if (isProviderError(error.value)) return error.value.message
+  if (error.value instanceof StoreError) return "the store could not be asked"
+  const name = Predicate.hasProperty(error.value, "_tag") ? error.value._tag : undefined
+  return `the look-up failed with ${Predicate.isString(name) ? name : "an error that it declares"}`
 }
 
 /** The value of a write that ended in doubt and was made; else the doubt again. */
@@ -242,7 +250,7 @@ const whereItIs = ({ methodOf, plan }: Parts, request: unknown, error: unknown):
   if (existing === undefined || !isProviderError(error) || !existing.says(error.reason)) return Effect.fail(error)
   return Effect.suspend(() => {
     const refused = { request: request as never, ...answerOf(error.reason) }
-    return Effect.flatMap(methodOf(existing.path)(existing.request(refused)), (answer) => {
+    return Effect.flatMap(ofNow(methodOf(existing.path)(existing.request(refused))), (answer) => {
       const value = existing.match(answer, refused)
       return value === undefined ? Effect.fail(error) : Effect.succeed(value)
     })
@@ -256,7 +264,10 @@ const referring = (request: unknown, names: ReadonlyArray<string>, key: string):
   if (request !== undefined && !Predicate.isObject(request)) return undefined
   const fields: Readonly<Record<string, unknown>> | undefined = request
   const set = referring(fields?.[name], rest, key)
-  return set === undefined ? undefined : { ...fields, [name]: set }
+  if (set === undefined) return undefined
+  // An instance of a class stays one: its schema takes nothing else.
+  const of: object | null = fields === undefined ? Object.prototype : Object.getPrototypeOf(fields)
+  return Object.assign(Object.create(of) as object, fields, { [name]: set })
 }
 
 /** The method with what is declared of its outcome, and what its layer registers. @category constructors @since 0.1.0 */

@@ -39,7 +39,10 @@ type Fits<Write extends Endpoint, Value> = [Exclude<Value, undefined>] extends [
 export interface LookupOptions<Found extends Endpoint, Value> {
   /** What to ask the endpoint for. */
   readonly request: (asked: Asked) => RequestOf<Found>
-  /** The value of the write, if the answer holds it; `undefined` if the provider does not have it; `undecided` if the answer does not tell. */
+  /**
+   * The value of the write, if the answer holds it; `undefined` if the provider does not have it; `undecided` if the answer does not tell. A 404 says the second, and is not
+   * given to it, unless the endpoint declares it as an error: then looking fails.
+   */
   readonly match: (answer: ValueOf<Found>, asked: Asked) => Value | undefined | Undecided
   /**
    * How long after its last request a write that is not found counts as not made: longer than a request can be on its way, than what is asked can lag behind, and than clocks differ. Shorter, and what turns up

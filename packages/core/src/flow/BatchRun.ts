@@ -160,7 +160,7 @@ class Run<Item, Body, A, R> {
   }
 
   private answered({ entries }: Chunk<Item, A>, body: Body): Effect.Effect<void> {
-    const unread = (detail: string) => entries.forEach((entry) => this.doubtUnread(entry, detail))
+    const unread = (detail: string) => this.doubtUnread(entries, detail)
     return Effect.sync(() => {
       const readings = this.options.outcomes(
         body,
@@ -175,8 +175,8 @@ class Run<Item, Body, A, R> {
     }).pipe(Effect.catchDefect(() => Effect.sync(() => unread("the answer could not be read"))))
   }
 
-  private doubtUnread(entry: Entry<Item, A>, detail: string): void {
-    if (entry.result === undefined) this.doubt(entry, { detail })
+  private doubtUnread(entries: ReadonlyArray<Entry<Item, A>>, detail: string): void {
+    for (const entry of entries) if (entry.result === undefined) this.doubt(entry, { detail })
   }
 
   send(chunk: Chunk<Item, A>): Effect.Effect<void, never, R> {
@@ -194,7 +194,9 @@ class Run<Item, Body, A, R> {
         Result.isSuccess(result)
           ? this.answered(chunk, result.success)
           : Effect.sync(() => this.failed(chunk, result.failure))
-      )
+      ),
+      // A bug in one request takes nothing away from what the others came to.
+      Effect.catchDefect(() => Effect.sync(() => this.doubtUnread(chunk.entries, "the request died")))
     )
   }
 

@@ -64,6 +64,8 @@ export interface IdMap {
   ) => Effect.Effect<Upserted, E | E2 | StoreError | LinkTaken, R | R2>
 }
 
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /** First wait for somebody else, and the longest. */
 const poll = { firstMillis: 50, longestMillis: 1000 } as const
 
@@ -87,17 +89,17 @@ export const make = Effect.fnUntraced(function* (
   const find = (external: string) => links.internalOf({ scope, external })
   const busy = () => storeError({ store: "link", operation: "upsert" }, "busy", "somebody else is creating it")
 
-  /** Their id, or the lease to create it. */
-  const findOrLease = Effect.fnUntraced(function* (external: string, key: string) {
+  /** Their id, or the lease to create it: one that was asked for and not heard of would keep the others waiting until it ends. */
+  const findOrLease = Effect.fnUntraced(function* (external: string, key: string, restore: Restore) {
     const deadline = (yield* CurrentDeadline) ?? Number.POSITIVE_INFINITY
     const until = Math.min((yield* Clock.currentTimeMillis) + waitMillis, deadline)
     for (let wait: number = poll.firstMillis; ; wait = Math.min(wait * 2, poll.longestMillis)) {
-      const internal = yield* find(external)
+      const internal = yield* restore(find(external))
       if (internal !== undefined) return internal
       const lease = yield* leases.acquire(key, leaseMillis)
       if (lease !== undefined) return lease
       if ((yield* Clock.currentTimeMillis) + wait > until) return yield* busy()
-      yield* Effect.sleep(Duration.millis(wait))
+      yield* restore(Effect.sleep(Duration.millis(wait)))
     }
   })
 
@@ -123,11 +125,13 @@ export const make = Effect.fnUntraced(function* (
     link: (external, internal) => links.link({ scope, external, internal }),
     upsert: Effect.fnUntraced(function* <E, R, E2 = never, R2 = never>(external: string, upsert: Upsert<E, R, E2, R2>) {
       const key = `link-${Fingerprint.of({ method: "LINK", path: `${scope}\n${external}` })}`
-      const found = yield* findOrLease(external, key)
-      const upserted: Upserted =
-        typeof found === "string"
-          ? { internal: found, created: false }
-          : yield* Effect.ensuring(creating(external, key, upsert), release(found))
+      const upserted: Upserted = yield* Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(findOrLease(external, key, restore), (found) =>
+          typeof found === "string"
+            ? Effect.succeed({ internal: found, created: false })
+            : Effect.ensuring(restore(creating(external, key, upsert)), release(found))
+        )
+      )
       if (!upserted.created && upsert.update !== undefined) yield* upsert.update(upserted.internal)
       return upserted
     })

@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { NewCommand } from "../store/OutboxStore.ts"
 import { OutboxStore, place } from "../store/OutboxStore.ts"
 import type { StoreError } from "../store/StoreError.ts"
-import { keyProblem } from "../store/StoreError.ts"
+import { keyProblem, make as storeError } from "../store/StoreError.ts"
 import type { ProviderError } from "../vocabulary/ProviderError.ts"
 import { RetryableError } from "../vocabulary/ProviderError.ts"
 import type { Occasion } from "./OutboxAttempt.ts"
@@ -99,7 +99,7 @@ export interface AddOptions {
   readonly key: string
   /** Commands of one ordering key are carried out one after the other, as they were added. Default: no order. */
   readonly orderingKey?: string | undefined
-  /** Not before so long from now. Default: at once. */
+  /** Not before so long from now; finite. Default: at once. */
   readonly delay?: Duration.Input | undefined
   /** It was tried before, under the same key, and may have been done. Default `false`. */
   readonly maybeSent?: boolean | undefined
@@ -143,9 +143,11 @@ const rulesOf = (options: {
 
 const adding = <A>(queue: string, payload: Payloads.OutboxPayload<A>, waiting: ReadonlySet<Latch.Latch>) => {
   const commandOf = ({ delay, key, maybeSent, orderingKey, payload: value }: Addition<A>) =>
-    Effect.map(payload.encode(value), (encoded): NewCommand => {
+    Effect.flatMap(payload.encode(value), (encoded): Effect.Effect<NewCommand, StoreError> => {
       const delayMillis = delay === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(delay))
-      return { queue, key, orderingKey, delayMillis, maybeSent, payload: encoded }
+      return delayMillis === Number.POSITIVE_INFINITY
+        ? Effect.fail(storeError(place("add"), "invalid", "delay must be finite"))
+        : Effect.succeed({ queue, key, orderingKey, delayMillis, maybeSent, payload: encoded })
     })
   return Effect.fnUntraced(function* (additions: ReadonlyArray<Addition<A>>) {
     const store = yield* OutboxStore
@@ -205,7 +207,7 @@ export const make = <A, I, E, R, E2 = never, R2 = never>(
     add: (value, addition) => Effect.map(addAll([{ payload: value, ...addition }]), (count) => count > 0),
     run,
     layerWorker: (worker) => Layer.effectDiscard(Effect.forkScoped(run(worker))),
-    ...Operators.make(queue, payload, log, waiting)
+    ...Operators.make({ queue, payload, log, waiting, keyWindow: rules.keyWindow })
   }
 }
 
@@ -214,6 +216,9 @@ export type Attempted<B> =
   | { readonly _tag: "Done"; readonly value: B }
   /** It is kept, and carried out later; `status(key)` says what becomes of it. */
   | { readonly _tag: "Accepted"; readonly key: string }
+
+const later = (asked: Duration.Input | undefined, hint: Duration.Duration | undefined): Duration.Input | undefined =>
+  asked === undefined || hint === undefined ? (asked ?? hint) : Duration.max(Duration.fromInputUnsafe(asked), hint)
 
 /**
  * Makes a call now, or later if its provider is not to be had (DEGR-2): what ends in `RetryableError`, which is safe to try again with the same key, is added to an outbox under that
@@ -249,7 +254,7 @@ export const orEnqueue: {
       onSuccess: (value) => Effect.succeed<Attempted<B>>({ _tag: "Done", value }),
       onFailure: (error): Effect.Effect<Attempted<B>, Exclude<E, RetryableError> | StoreError, OutboxStore> => {
         if (!(error instanceof RetryableError)) return Effect.fail(error as Exclude<E, RetryableError>)
-        const delay = options.delay ?? error.retryAfter
+        const delay = later(options.delay, error.retryAfter)
         const addition = { ...options, delay, maybeSent: error.sent === "unknown" }
         return Effect.as(outbox.add(payload, addition), { _tag: "Accepted", key: options.key } as const)
       }

@@ -68,13 +68,17 @@ export const make =
       const dead: Settled = { _tag: "Dead", note, sent: "unknown" }
       if (onUnknown === undefined) return dead
       const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => onUnknown(value, occasion))))
-      const verdict = Exit.isSuccess(exit)
-        ? yield* Verdicts.ofFinding(attempt, rules, note, exit.value)
-        : yield* Verdicts.askAgain(attempt, rules, Verdicts.unknownNote(told, Verdicts.errorOf(exit.cause)), 0)
-      return verdict
+      if (Exit.isSuccess(exit)) return yield* Verdicts.ofFinding(attempt, rules, note, exit.value)
+      const failure = Verdicts.errorOf(exit.cause)
+      return yield* Verdicts.askAgain(attempt, rules, { note: Verdicts.unknownNote(told, failure), failure })
     })
+    // Whatever goes wrong from here on, nobody knows: it must not be tried.
     const settled = (value: A, verdict: Verdict) =>
-      verdict._tag === "Unknown" ? findOut(value, verdict.note) : Effect.succeed<Settled>(verdict)
+      verdict._tag === "Unknown"
+        ? Effect.catchCause(findOut(value, verdict.note), (cause) =>
+            Effect.succeed(Verdicts.ofDefectInDoubt(verdict.note, cause))
+          )
+        : Effect.succeed<Settled>(verdict)
 
     const trying = Effect.gen(function* () {
       const decoded = yield* Effect.result(payload.decode(command.payload))

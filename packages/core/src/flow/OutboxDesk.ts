@@ -37,6 +37,8 @@ export class Desk {
   }
 
   take(commands: ReadonlyArray<Command>, askedAt: number, leaseMillis: number): ReadonlyArray<Held> {
+    // What was held when it was asked for may have ended since.
+    if (commands.length > 0) this.empty.closeUnsafe()
     return commands.map((command) => {
       const ahead = command.dueAt - leaseMillis - askedAt
       const held: Held = { command, claimedAt: askedAt, ahead, leaseUntil: askedAt + leaseMillis, isLost: false }
@@ -48,7 +50,6 @@ export class Desk {
   /** How many more can be claimed. */
   free(limit: number): number {
     this.room.closeUnsafe()
-    this.empty.closeUnsafe()
     return this.held.size <= this.lowWater ? limit - this.held.size : 0
   }
 

@@ -1,4 +1,5 @@
 /** What an operator sees of a queue and does about it. @internal */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Latch from "effect/Latch"
 import type { Command, Note, State } from "../store/OutboxStore.ts"
@@ -29,7 +30,7 @@ export interface RedriveOptions {
   readonly limit?: number | undefined
   /** Only those whose note has this in it, such as `card_declined`. Default: all. */
   readonly note?: string | undefined
-  /** Those of which nobody knows whether they were done, too: somebody has found out that they were not. Default `false`. */
+  /** Those of which nobody knows whether they were done, too, or whose key may be forgotten: somebody has found out that they were not done. Default `false`. */
   readonly unknown?: boolean | undefined
   /** Nothing is changed, only counted. Default `false`. */
   readonly dryRun?: boolean | undefined
@@ -39,7 +40,7 @@ export interface RedriveOptions {
 export interface Redriven {
   /** Those that are, or would be, tried again. */
   readonly redriven: number
-  /** Those that were left because nobody knows whether they were done. */
+  /** Those that were left: nobody knows whether they were done, or they may have been, longer ago than `keyWindow`. */
   readonly unknown: number
 }
 
@@ -65,7 +66,7 @@ export interface Operator<A> {
   readonly status: (key: string) => Effect.Effect<Status | undefined, StoreError, OutboxStore>
   /** A dead or discarded command is due at once, as if it had never been tried. `false` if it is in another state. */
   readonly redrive: (sequence: number) => Effect.Effect<boolean, StoreError, OutboxStore>
-  /** The same for all that are dead, the oldest first; not for those of which nobody knows whether they were done. */
+  /** The same for all that are dead, the oldest first; not for those of which nobody knows whether they were done, nor for those that may have been done and whose key may be forgotten. */
   readonly redriveAll: (options?: RedriveOptions) => Effect.Effect<Redriven, StoreError, OutboxStore>
   /** A dead, ready or scheduled command is given up, and no longer holds up what is behind it. `false` if it is in another state. */
   readonly discard: (sequence: number, options?: Note) => Effect.Effect<boolean, StoreError, OutboxStore>
@@ -82,13 +83,18 @@ const outwardly = {
 
 const pageSize = 500
 
+/** @category models @since 0.1.0 */
+export interface Operated<A> {
+  readonly queue: string
+  readonly payload: OutboxPayload<A>
+  readonly log: OutboxLog
+  readonly waiting: ReadonlySet<Latch.Latch>
+  /** Milliseconds for which a provider knows a key. */
+  readonly keyWindow: number
+}
+
 /** @category constructors @since 0.1.0 */
-export const make = <A>(
-  queue: string,
-  payload: OutboxPayload<A>,
-  log: OutboxLog,
-  waiting: ReadonlySet<Latch.Latch>
-): Operator<A> => {
+export const make = <A>({ keyWindow, log, payload, queue, waiting }: Operated<A>): Operator<A> => {
   const wake = Effect.sync(() => {
     for (const latch of waiting) latch.openUnsafe()
   })
@@ -102,13 +108,16 @@ export const make = <A>(
     const store = yield* OutboxStore
     const limit = options?.limit ?? 1000
     const isMeant = ({ note = "" }: Command): boolean => options?.note === undefined || note.includes(options.note)
+    const forgotten = (yield* Clock.currentTimeMillis) - keyWindow
+    const isInDoubt = ({ isUnknown, sentAt }: Command): boolean =>
+      isUnknown || (sentAt !== undefined && sentAt < forgotten)
     let [redriven, unknown, after] = [0, 0, 0]
     while (redriven < limit) {
       const page = yield* store.list({ queue, states: ["Dead"], limit: pageSize, after })
       for (const command of page) {
         after = command.sequence
         if (redriven >= limit || !isMeant(command)) continue
-        if (command.isUnknown && options?.unknown !== true) unknown++
+        if (options?.unknown !== true && isInDoubt(command)) unknown++
         else if (options?.dryRun === true || (yield* store.redrive(command.sequence))) redriven++
       }
       if (page.length < pageSize) break

@@ -118,15 +118,30 @@ export const ofCause = (attempt: Attempt, rules: Rules, cause: Cause.Cause<unkno
     const atLeastMillis = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
     return again(attempt, rules, error, { note, atLeastMillis, sent: sent === "no" ? "no" : "maybe", until })
   }
-  if (error instanceof FatalError) return ofDisposition(attempt, rules, error, "dead")
+  // What the provider refused was not done, unless an earlier attempt was, or it did it and said so unreadably.
+  if (error instanceof FatalError) {
+    const isRefused = !attempt.maybeSent && error.reason._tag !== "ResponseInvalid"
+    return Effect.succeed({ _tag: "Dead", note: noteOf(error), sent: isRefused ? "no" : "maybe" })
+  }
   if (error instanceof OutcomeUnknown) return ofDisposition(attempt, rules, error, "unknown")
   return ofDisposition(attempt, rules, error, rules.classify(error) ?? unclassified(error))
 }
 
+/** The pause after a defect of what is beside the handler. In milliseconds. */
+const afterDefect = 60_000
+
+/** Something is wrong with who finds out what became of a command: again after a while, and not before somebody knows. @category accessors @since 0.1.0 */
+export const ofDefectInDoubt = (note: string, cause: Cause.Cause<unknown>): Settled => ({
+  _tag: "Again",
+  afterMillis: afterDefect,
+  note: unknownNote(note, errorOf(cause)),
+  sent: "unknown"
+})
+
 /** Something beside the handler is wrong: again after a while, until it was claimed too often. @category accessors @since 0.1.0 */
 export const ofDefect = ({ isUnknown }: Command, cause: Cause.Cause<unknown>): Settled => ({
   _tag: "Again",
-  afterMillis: 60_000,
+  afterMillis: afterDefect,
   note: `defect: ${noteOf(errorOf(cause))}`,
   sent: isUnknown ? "unknown" : "maybe"
 })
@@ -138,7 +153,7 @@ export const beforeAttempt = (
 ): Verdict | undefined => {
   if (command.attempts > schedule.maxClaims) {
     const note = `given up: claimed ${command.attempts} times, and no worker came to its end`
-    return { _tag: "Dead", note, sent: "maybe" }
+    return { _tag: "Dead", note, sent: command.isUnknown ? "unknown" : "maybe" }
   }
   if (command.isUnknown) return { _tag: "Unknown", note: command.note ?? "outcome unknown" }
   if (maybeSent && now > (command.sentAt ?? now) + keyWindow)
@@ -149,19 +164,31 @@ export const beforeAttempt = (
 /** What the answer of somebody who found out means; he may not know yet. @category accessors @since 0.1.0 */
 export const ofFinding = (attempt: Attempt, rules: Rules, note: string, finding: Finding): Effect.Effect<Settled> => {
   if (finding === "done") return Effect.succeed({ _tag: "Done" })
-  if (finding === "not done") return Effect.succeed({ _tag: "Again", afterMillis: 1, note, sent: "no" })
+  if (finding === "not done") return undone(attempt, rules, note)
   if (finding === "dead") return Effect.succeed({ _tag: "Dead", note, sent: "unknown" })
-  return askAgain(attempt, rules, note, Duration.toMillis(Duration.fromInputUnsafe(finding.askAfter)))
+  const atLeastMillis = Duration.toMillis(Duration.fromInputUnsafe(finding.askAfter))
+  return askAgain(attempt, rules, { note, atLeastMillis })
+}
+
+/** At once the first time, and after a pause in which it was asked; otherwise who always ends in doubt would be tried without a pause. */
+const undone = ({ command }: Attempt, { schedule }: Rules, note: string): Effect.Effect<Settled> => {
+  const { attempts, isUnknown } = command
+  if (attempts === 1 || isUnknown) return Effect.succeed({ _tag: "Again", afterMillis: 1, note, sent: "no" })
+  return Effect.map(schedule.pauseAfter(attempts, undefined), (pause): Settled =>
+    pause === undefined
+      ? { _tag: "Dead", note: `given up after ${attempts} attempts: ${note}`, sent: "no" }
+      : { _tag: "Again", afterMillis: Math.max(1, Math.ceil(pause)), note, sent: "no" }
+  )
 }
 
 /** Nobody could find out yet. @category accessors @since 0.1.0 */
 export const askAgain = (
   { command }: Attempt,
   { schedule }: Rules,
-  note: string,
-  atLeastMillis: number
-): Effect.Effect<Settled> =>
-  Effect.map(schedule.pauseAfter(command.attempts, undefined), (pause): Settled =>
+  asked: { readonly note: string; readonly atLeastMillis?: number; readonly failure?: unknown }
+): Effect.Effect<Settled> => {
+  const { atLeastMillis = 0, failure, note } = asked
+  return Effect.map(schedule.pauseAfter(command.attempts, failure), (pause): Settled =>
     pause === undefined
       ? { _tag: "Dead", note, sent: "unknown" }
       : // What is asked for replaces the schedule: a lookup is safe at any time.
@@ -172,9 +199,10 @@ export const askAgain = (
           sent: "unknown"
         }
   )
+}
 
 /**
- * What became of a command whose outcome was unknown. `done`; `not done`: it is tried again at once, as if it never had been; `dead`: an operator must find out; or it is to be
+ * What became of a command whose outcome was unknown. `done`; `not done`: it is tried again as if it never had been, the first time at once, then on the schedule; `dead`: an operator must find out; or it is to be
  * asked again after a while. @category models @since 0.1.0
  */
 export type Finding = "done" | "not done" | "dead" | { readonly askAfter: Duration.Input }

@@ -21,8 +21,8 @@ export interface WorkerOptions {
   /** Handlers that run at once in this worker, at least 1. Default 16. */
   readonly concurrency?: number | undefined
   /**
-   * Commands that are held at once, at work or about to be, at least `concurrency`; so many are claimed and completed by one statement. More is faster where handlers are; fewer leave more to
-   * other workers. Default 64, or `concurrency` if that is more.
+   * Commands that are held at once, at work or about to be, at least `concurrency`; so many are claimed and completed by one statement, which waits for the disk. More is faster where handlers are; fewer leave
+   * more to other workers, and less to the end of the leases when the worker is to end: with 16 handlers of a second each, 128 take less than the grace. Default 128, or `concurrency` if that is more.
    */
   readonly batch?: number | undefined
   /**
@@ -42,7 +42,7 @@ export interface WorkerOptions {
 /** The values used when an option is left out. @category constants @since 0.1.0 */
 export const defaults = {
   concurrency: 16,
-  batch: 64,
+  batch: 128,
   lease: "1 minute",
   pollEvery: "1 second",
   shutdownGrace: "10 seconds"

@@ -75,11 +75,12 @@ interface Doubt {
 const glanceMillis = 5000
 
 /**
- * Writes whose process died on the way: what may have been sent comes into doubt, what cannot have been is free again. Keys that may still be sent again are left to those who call.
+ * Writes whose process died on the way, or that nobody has tried again: what may have been sent comes into doubt, what cannot have been is free again. Keys that may still be sent again are left to those who
+ * call.
  */
 const abandoned = Effect.fnUntraced(function* (store: Store, scope: string, of: Resolvable, limit: number) {
   const now = yield* Clock.currentTimeMillis
-  const rows = yield* store.list({ scope, states: ["InFlight"], limit })
+  const rows = yield* store.list({ scope, states: ["InFlight", "Pending"], limit })
   for (const { fingerprint, firstSentAt, key, leaseUntil } of rows) {
     if ((leaseUntil ?? 0) > now || (firstSentAt ?? 0) + of.windowMillis > now) continue
     const { windowMillis } = of

@@ -1,5 +1,5 @@
 /**
- * Answers in Redis: a string each, which Redis itself forgets in time, and a set of keys for each tag. How many there may be is the server's business: its `maxmemory-policy` should be
+ * Answers in Redis: a string each, which Redis itself forgets in time, and for each tag its keys by the end of their time. How many there may be is the server's business: its `maxmemory-policy` should be
  * one that evicts keys with an expiry. @internal
  */
 import * as Effect from "effect/Effect"
@@ -17,7 +17,8 @@ const set = script<number>(`
 local payload, version, millis, key = unpack(ARGV)
 redis.call('SET', KEYS[1], version .. '\\n' .. text(now) .. '\\n' .. payload, 'PX', millis)
 for index = 2, #KEYS do
-  redis.call('SADD', KEYS[index], key)
+  redis.call('ZREMRANGEBYSCORE', KEYS[index], '-inf', text(now))
+  redis.call('ZADD', KEYS[index], text(now + tonumber(millis)), key)
   if redis.call('PTTL', KEYS[index]) < tonumber(millis) then redis.call('PEXPIRE', KEYS[index], millis) end
 end
 return 1`)
@@ -31,7 +32,7 @@ const remove = script<number>(`return redis.call('DEL', KEYS[1])`)
 
 const invalidate = script<number>(`
 local count = 0
-for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do count = count + redis.call('DEL', ARGV[1] .. key) end
+for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do count = count + redis.call('DEL', ARGV[1] .. key) end
 redis.call('DEL', KEYS[1])
 return count`)
 

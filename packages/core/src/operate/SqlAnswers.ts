@@ -45,8 +45,13 @@ const purging = ({ skipLocked, sql, table }: SqlDatabase, capacity: number) => {
         ? []
         : yield* sql`DELETE FROM ${answers} WHERE key IN (
             SELECT key FROM ${answers} ORDER BY stored_at LIMIT ${tooMany} ${skipLocked}) RETURNING 1 AS gone`
-    yield* sql`DELETE FROM ${tags} WHERE (tag, key) IN (
-      SELECT tag, key FROM ${tags} WHERE NOT EXISTS (SELECT 1 FROM ${answers} AS a WHERE a.key = ${tags}.key) LIMIT ${limit})`
+    // Each of the answers that went may have had many.
+    for (let round = 0; round <= defaults.maxTags; round++) {
+      const gone = yield* sql`DELETE FROM ${tags} WHERE (tag, key) IN (
+        SELECT tag, key FROM ${tags} WHERE NOT EXISTS (SELECT 1 FROM ${answers} AS a WHERE a.key = ${tags}.key) LIMIT ${limit})
+        RETURNING 1 AS gone`
+      if (gone.length < limit) break
+    }
     return over.length + oldest.length
   })
 }

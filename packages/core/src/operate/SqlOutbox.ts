@@ -92,21 +92,25 @@ const adding = (database: SqlDatabase) => {
       (queue, key, ordering_key, state, fence, attempts, due_at, added_at, sent_at, note, payload_version, payload)
       VALUES ${sql.csv(values)} ON CONFLICT (queue, key) DO NOTHING RETURNING 1 AS added`
   }
-  /** That what is there under the same keys is the same. */
-  const compare = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>) {
-    for (const { key, orderingKey, payload, queue } of rows) {
+  const doubt = (sequence: number | bigint, now: Now) =>
+    sql`UPDATE ${outbox} SET sent_at = ${now} - 1 WHERE sequence = ${sequence} AND sent_at IS NULL
+      AND state IN ('Ready', 'Scheduled', 'Claimed', 'Dead')`
+  /** That what is there under the same keys is the same; what may have been done elsewhere may have been done here, too. */
+  const compare = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>, now: Now) {
+    for (const { key, maybeSent, orderingKey, payload, queue } of rows) {
       const found = yield* sql<Columns>`SELECT * FROM ${outbox} WHERE queue = ${queue} AND key = ${key}`
       const [there] = found
       const isSame =
         there === undefined || (there.payload === payload.json && there.ordering_key === (orderingKey ?? null))
       if (!isSame) return yield* keyTaken()
+      if (maybeSent === true && there !== undefined) yield* doubt(there.sequence, now)
     }
   })
   const all = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>, now: Now) {
     let count = 0
     for (const chunk of chunksOf(rows)) {
       const { length } = yield* insert(chunk, now)
-      if (length < chunk.length) yield* compare(chunk)
+      if (length < chunk.length) yield* compare(chunk, now)
       count += length
     }
     return count

@@ -25,6 +25,8 @@ interface Kept extends Row {
   sentAt: number | undefined
   isUnknown: boolean
   note: string | null
+  /** It was given up, and redriven: those behind it may have begun. */
+  isReopened: boolean
 }
 
 const isOpen = ({ state }: Kept): boolean => state !== "Done" && state !== "Discarded"
@@ -49,11 +51,13 @@ class Commands {
 
   add(rows: ReadonlyArray<Row>, now: number): number | StoreError {
     const fresh = new Map<string, Row>()
+    const doubted: Array<string> = []
     for (const row of rows) {
       const name = nameOf(row)
       const same = this.byName.get(name) ?? fresh.get(name)
       if (same === undefined) fresh.set(name, row)
       else if (same.payload.json !== row.payload.json || same.orderingKey !== row.orderingKey) return keyTaken()
+      else if (row.maybeSent === true) doubted.push(name)
     }
     if (this.open.size + fresh.size > this.capacity) return storeError(place("add"), "full", "")
     for (const [name, row] of fresh) {
@@ -62,10 +66,14 @@ class Commands {
       const state = row.delayMillis === undefined ? "Ready" : "Scheduled"
       // Before any claim of it, however soon that comes.
       const sentAt = row.maybeSent === true ? now - 1 : undefined
-      const untried = { fence: 0, attempts: 0, isUnknown: false, note: null }
+      const untried = { fence: 0, attempts: 0, isUnknown: false, note: null, isReopened: false }
       const kept: Kept = { ...row, ...untried, sequence, addedAt: now, state, dueAt, sentAt }
       this.byName.set(name, kept)
       this.open.set(sequence, kept)
+    }
+    for (const name of doubted) {
+      const there = this.byName.get(name)
+      if (there !== undefined && isOpen(there)) there.sentAt ??= now - 1
     }
     this.forget((_, over) => over)
     return fresh.size
@@ -93,7 +101,7 @@ class Commands {
       if (batch.length >= limit) break
       if (kept.queue !== queue || (kept.orderingKey !== undefined && held.has(kept.orderingKey))) continue
       if (kept.orderingKey !== undefined) held.add(kept.orderingKey)
-      if (isDue(kept, now)) batch.push(kept)
+      if (isDue(kept, now) && !this.isBesideWork(kept, now)) batch.push(kept)
     }
     for (const kept of batch) {
       kept.state = "Claimed"
@@ -103,6 +111,16 @@ class Commands {
       kept.dueAt = now + leaseMillis
     }
     return batch
+  }
+
+  /** One behind it in its order is at work: it was given up then, and redriven since. */
+  private isBesideWork({ isReopened, orderingKey, queue, sequence }: Kept, now: number): boolean {
+    if (!isReopened) return false
+    for (const other of this.open.values()) {
+      const isBehind = other.sequence > sequence && other.queue === queue && other.orderingKey === orderingKey
+      if (isBehind && orderingKey !== undefined && other.state === "Claimed" && other.dueAt > now) return true
+    }
+    return false
   }
 
   get(queue: string, key: string): Kept | undefined {
@@ -146,6 +164,7 @@ class Commands {
 
   /** Back to its place among those that are open. */
   private reopen(kept: Kept): void {
+    kept.isReopened = true
     const all = [...this.open.values(), kept].toSorted((a, b) => a.sequence - b.sequence)
     this.open.clear()
     for (const each of all) this.open.set(each.sequence, each)

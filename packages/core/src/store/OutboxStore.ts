@@ -31,7 +31,7 @@ export interface NewCommand {
   readonly payload: Payload
   /** Not before so many milliseconds from now. Default 0. */
   readonly delayMillis?: number | undefined
-  /** It was tried before it was added, and may have been done under the same key. It is no part of what names the command. Default `false`. */
+  /** It was tried before it was added, and may have been done under the same key; of a command that is there, that is noted. It is no part of what names the command. Default `false`. */
   readonly maybeSent?: boolean | undefined
 }
 
@@ -188,5 +188,6 @@ export const rowsOf = (commands: ReadonlyArray<NewCommand>, maxBytes: number): R
 export const keyTaken = (): StoreError =>
   storeError(place("add"), "invalid", "the key is there with another payload or ordering key")
 
-/** What is kept of a note. @category encoding @since 0.1.0 */
-export const noteOf = (options: Note | undefined): string | null => options?.note?.slice(0, 2000) ?? null
+/** What is kept of a note: PostgreSQL keeps no text with a NUL in it. @category encoding @since 0.1.0 */
+export const noteOf = (options: Note | undefined): string | null =>
+  options?.note?.replaceAll("\0", " ").slice(0, 2000) ?? null

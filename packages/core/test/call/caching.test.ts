@@ -501,6 +501,20 @@ describe("Caching.bypass and Caching.forget", () => {
     )
   )
 
+  it.effect("says what is wrong with a call that cannot be made", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const shop = yield* Shop.connect(Fake.make([]))
+
+        assert.deepStrictEqual((yield* run(Caching.forget(shop.places.get({ params: { id: ".." } })))).outcome, {
+          class: "FatalError",
+          attempts: 0,
+          reason: { _tag: "InvalidRequest", field: "params.id", detail: "must not be '.' or '..'" }
+        })
+      })
+    )
+  )
+
   it.effect("does not make a call that has nothing to forget", () =>
     inScenario(
       Effect.gen(function* () {

@@ -303,6 +303,26 @@ describe("HttpCaching.http", () => {
   )
 })
 
+describe("a second attempt beside a slow one", () => {
+  it.effect("confirms what is kept as well", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const place = { id: "p1", name: "Berlin" }
+        const first = Fake.json(place, 200, { etag: '"1"', "cache-control": "max-age=60" })
+        const transport = Fake.make([first, Fake.silent, Fake.empty(304, { etag: '"1"' })])
+        const shop = yield* Shop.connect(transport, { policy: { hedge: { delay: "1 second" } } })
+        const get = shop.places.web({ params: { id: "p1" } })
+        yield* get
+        yield* TestClock.adjust("1 minute")
+        const { outcome } = yield* run(Answer.capture(get), "5 seconds")
+
+        assert.deepInclude((outcome as { readonly value: object }).value, { source: "revalidated", value: place })
+        assert.strictEqual(transport.sent.length, 3)
+      })
+    )
+  )
+})
+
 describe("stale-if-error", () => {
   /** What is given at so many seconds when the provider is down from then on. */
   const at = (seconds: number, says: Headers, robust = false) =>

@@ -179,6 +179,40 @@ describe("the record of a protected effect", () => {
   )
 })
 
+describe("a window in which no key could be sent", () => {
+  const [tooShort, enough] = ["1 hour", "61 minutes"] as const
+
+  it.effect("is refused where an effect is protected", () =>
+    Effect.gen(function* () {
+      const provider = yield* Call.connect({ provider: "payer" })
+      const protect = (window: typeof tooShort | typeof enough) =>
+        Call.protect(Effect.succeed(1), {
+          provider,
+          operation: "pay",
+          safety: "keyed",
+          record: { success: Schema.Int, window }
+        })
+      assert.throws(() => protect(tooShort), RangeError, "Call.protect: record.window must be longer than 1h")
+      assert.isTrue(Effect.isEffect(protect(enough)))
+    }).pipe(inScenario)
+  )
+
+  it.effect("is refused where a client is protected", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const { client } = Fake.make([])
+        const error = yield* Effect.flip(Call.client(client, { provider: "plain", keyWindow: tooShort }))
+
+        assert.deepStrictEqual(
+          [error.field, error.rule],
+          ["keyWindow", "must be longer than 1h, since no key is sent in the last of it"]
+        )
+        yield* Call.client(client, { provider: "plain", keyWindow: enough })
+      })
+    )
+  )
+})
+
 describe("the record of a plain client", () => {
   const post = HttpClientRequest.post("https://plain.test/orders?x=1").pipe(
     HttpClientRequest.setHeader("idempotency-key", "order/1"),
@@ -494,7 +528,7 @@ describe("where the key goes", () => {
   )
 
   const badNames: ReadonlyArray<readonly [string, string]> = [
-    ["", "must have 1 to 512 characters, has 0"],
+    ["", "must have 1 to 255 characters, has 0"],
     ["a\nb", "must not have control characters or broken surrogates"],
     ["x".repeat(256), "must have 1 to 255 characters, has 256"]
   ]

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Answer, Call, Health, Idempotency } from "@breakwater/core"
+import { Answer, Call, Calls, Health, Idempotency } from "@breakwater/core"
 import type { Settlement } from "@breakwater/core/IdempotencyStore"
 import { IdempotencyStore, memory } from "@breakwater/core/IdempotencyStore"
 import { make as storeError, StaleClaim, type Problem } from "@breakwater/core/StoreError"
@@ -240,6 +240,30 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
     )
   )
 
+  it.effect("unsafe is not sent where it was stopped while its record was written", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const store = memory()
+        const slow = {
+          ...store,
+          sending: (...args: Parameters<typeof store.sending>) => Effect.delay(store.sending(...args), 1000)
+        }
+        const { acme, remembering, stateOf, transport } = yield* world([Fake.json(order)], { store: slow })
+        const fiber = yield* Effect.forkChild(run(remembering(unsafe(acme)), "10 seconds"), { startImmediately: true })
+        yield* Calls.stop({ provider: "acme", by: "ana" })
+
+        assert.deepNestedInclude((yield* Fiber.join(fiber)).outcome, {
+          class: "RetryableError",
+          attempts: 0,
+          "reason._tag": "Stopped",
+          sent: "no"
+        })
+        assert.strictEqual(yield* stateOf("unsafe"), "Absent")
+        assert.strictEqual(transport.sent.length, 0)
+      })
+    )
+  )
+
   it.effect("unsafe whose process died under way is unknown when its lease has ended", () =>
     inScenario(
       Effect.gen(function* () {
@@ -303,7 +327,7 @@ describe("the record of a call (IDEM-1, IDEM-2)", () => {
           class: "RetryableError",
           attempts: 0,
           reason: { _tag: "Locked", retryAfter: 34_000 },
-          sent: "no",
+          sent: "unknown",
           retryAfter: 34_000
         })
         assert.strictEqual(transport.sent.length, 1)
@@ -674,7 +698,7 @@ describe("a store that is down", () => {
         assert.deepNestedInclude(yield* call("unsafe"), {
           class: "RetryableError",
           "reason._tag": "Locked",
-          sent: "no"
+          sent: "unknown"
         })
         assert.strictEqual(transport.sent.length, 0)
       })

@@ -190,6 +190,26 @@ describe("Batch.run", () => {
     )
   )
 
+  it.effect("loses no outcome to a request that dies", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const send = (items: ReadonlyArray<string>) =>
+          items[0] === "c"
+            ? Effect.die(new TypeError("a bug"))
+            : Effect.succeed(items.map((item) => Batch.succeeded(item)))
+        const { results } = yield* ran(Batch.make({ ...common, send }), ["a", "b", "c", "d", "e"])
+
+        assert.deepStrictEqual(results, [
+          "a",
+          "b",
+          ["ItemUnknown", "the request died", 1],
+          ["ItemUnknown", "the request died", 1],
+          "e"
+        ])
+      })
+    )
+  )
+
   it.effect("counts items by outcome, and says in a line what did not succeed", () => {
     const book = new LogBook()
     return inScenario(

@@ -117,6 +117,25 @@ describe("IdMap.upsert", () => {
     })
   )
 
+  plain.effect("keeps nobody waiting for one that was interrupted while it asked for the lease", () =>
+    inScenario(
+      Effect.gen(function* () {
+        const leased = leases()
+        // The answer takes its time.
+        const acquire = (name: string, millis: number) =>
+          Effect.tap(leased.acquire(name, millis), Effect.sleep("1 second"))
+        const ids = yield* Effect.provideContext(
+          made,
+          Context.make(LinkStore, links()).pipe(Context.add(LeaseStore, { ...leased, acquire }))
+        )
+        const upsert = ids.upsert("e1", { create: () => Effect.succeed("i1") })
+        const { outcome, took } = yield* run(Effect.andThen(Effect.timeoutOption(upsert, "500 millis"), upsert))
+
+        assert.deepStrictEqual([outcome, took], [{ value: { internal: "i1", created: true } }, 2000])
+      })
+    )
+  )
+
   plain("refuses times that are none, and a scope that cannot be kept", () => {
     for (const wrong of [{ lease: 0 }, { wait: "-1 seconds" as const }, { scope: "" }])
       assert.throws(

@@ -328,6 +328,22 @@ describe("An outbox's worker", () => {
     ])
   })
 
+  it("does not ask for ever at once where onUnknown says each time that it was not done", () => {
+    const queue = recording(() => Effect.fail(unknown), {
+      schedule: ["1 second", "10 seconds"],
+      onUnknown: () => Effect.succeed("not done" as const)
+    })
+
+    assert.deepStrictEqual(oneMail(queue, "1 hour"), {
+      state: "Dead",
+      attempts: 3,
+      note: "given up after 3 attempts: outcome unknown: sendgrid.mail.send: outcome unknown, transport failed with ECONNRESET",
+      isUnknown: false
+    })
+    const [first = 0, second = 0, third = 0] = times(queue)
+    assert.isTrue(second - first < 1000 && third - second >= 10_000, times(queue).join())
+  })
+
   it("asks onUnknown again on the schedule while it fails, and keeps the command from being tried", () => {
     let asked = 0
     const mails = Outbox.make({

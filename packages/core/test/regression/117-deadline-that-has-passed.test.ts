@@ -4,7 +4,9 @@ import { TestClock } from "effect/testing"
 import * as Call from "@breakwater/core/Call"
 import * as Acme from "../support/Acme.ts"
 import * as Fake from "../support/FakeTransport.ts"
+
 import { inScenario, outcome, run } from "../support/Scenario.ts"
+import * as Shop from "../support/Shop.ts"
 
 describe("Call.withDeadline", () => {
   it.effect("that has passed before the call begins leaves a deadline of zero, never a negative one", () =>
@@ -23,6 +25,27 @@ describe("Call.withDeadline", () => {
             sent: "no"
           },
           took: 10_000
+        })
+        assert.strictEqual(transport.sent.length, 0)
+      })
+    )
+  )
+
+  it.effect.each(["coalesced", "kept"])("that has passed sends nothing where calls are %s, either", (which) =>
+    inScenario(
+      Effect.gen(function* () {
+        const transport = Fake.make([Fake.json({ id: "o1", amount: 1 })])
+        const params = { id: "o1" }
+        const get: Effect.Effect<unknown, unknown> =
+          which === "kept"
+            ? (yield* Shop.connect(transport)).places.get({ params })
+            : (yield* Acme.connect(transport, { policy: { coalesce: true } })).orders.get({ params })
+
+        assert.deepStrictEqual((yield* run(Call.withDeadline(get, 0))).outcome, {
+          class: "RetryableError",
+          attempts: 0,
+          reason: { _tag: "DeadlineExceeded", deadline: 0 },
+          sent: "no"
         })
         assert.strictEqual(transport.sent.length, 0)
       })
