@@ -93,7 +93,8 @@ describe("RateBudget of a declared rate", () => {
       waitMillis: 0,
       waiting: 0,
       usage: [],
-      partitions: 0
+      partitions: 0,
+      share: null
     })
   })
 })
@@ -748,6 +749,101 @@ describe("RateBudget.spend", () => {
   })
 })
 
+describe("RateBudget.divide", () => {
+  const shareOfBudget = (budget: RateBudget, at: number) => {
+    const { share, usage } = budget.snapshot(at)
+    return { share, usage: usage.map(({ limit, used }) => [limit, used]) }
+  }
+
+  it("keeps to a share of the limit and of its burst, and what was spent stays spent", () => {
+    const budget = limited({ limit: 12, windowMillis: 1200, burst: 6 })
+    departures(budget, 4, start)
+    budget.divide(1 / 3, start)
+
+    // Four were spent of what is a burst of two now, earned back at one in 300 ms.
+    assert.strictEqual(wait(budget, start), 900)
+    assert.deepStrictEqual(shareOfBudget(budget, start), { share: 1 / 3, usage: [[4, 4]] })
+    budget.divide(1, start)
+    assert.deepStrictEqual(departures(budget, 3, start), [0, 0, 100])
+  })
+
+  it("spaces requests where a share is less than one in a window", () => {
+    const budget = limited({ limit: 2, windowMillis: 1000, burst: 2 })
+    budget.divide(1 / 10, start)
+
+    assert.deepStrictEqual(departures(budget, 3, start), [0, 5000, 10_000])
+  })
+
+  it("lets through what costs more than the share, after a quiet time that is longer", () => {
+    const heavy = { cost: 8 }
+    const budget = limited({ limit: 8, windowMillis: 1000, burst: 4 })
+    budget.divide(1 / 4, start)
+
+    // The burst is one, of two in a second.
+    assert.strictEqual(wait(budget, start, heavy), 3500)
+    budget.divide(1 / 4, start + 1000)
+    assert.strictEqual(wait(budget, start + 1000, heavy), 2500)
+    assert.isTrue(send(budget, start + 3500, heavy))
+    assert.strictEqual(wait(budget, start + 3500), 4000)
+  })
+
+  it("wakes who is first in line, and loses nobody", () => {
+    const budget = limited({ limit: 1, windowMillis: 1000, burst: 1 })
+    budget.divide(1 / 10, start)
+    send(budget, start)
+    const line = new Line(budget)
+    line.join("a", start)
+    line.join("b", start)
+    const woken: Array<string> = []
+    line.place("a").onChange = () => woken.push("a")
+    line.place("b").onChange = () => woken.push("b")
+    budget.divide(1 / 2, start)
+
+    assert.deepStrictEqual([woken, budget.waiting], [["a"], 2])
+    assert.strictEqual(budget.wait(line.place("a").holder, start), 2000)
+    budget.serve(start + 2000)
+    assert.deepStrictEqual([line.place("a").granted, line.place("b").isFirst], [true, true])
+  })
+
+  it("keeps what answers told, whole", () => {
+    const budget = limited(steady, { perOperation: true })
+    learn(budget, { remaining: 4, resetMillis: 9000, limit: 10 }, start, { scope: "operation", name: "core" })
+    budget.divide(1 / 2, start)
+
+    assert.strictEqual(budget.snapshot(start).remaining, 4)
+    assert.strictEqual(wait(budget, start, { cost: 5 }), 9000)
+  })
+
+  it("reaches every partition key, and remembers one for as long as its heaviest call has to wait", () => {
+    const budget = budgetOf([
+      policy({ limit: 4, windowMillis: 1000, burst: 4 }, { name: "channel", perPartition: true })
+    ])
+    send(budget, start, { partition: "a", cost: 1 })
+    budget.divide(1 / 4, start)
+    send(budget, start, { partition: "b" })
+
+    assert.deepStrictEqual(
+      ["a", "b", "c"].map((partition) => wait(budget, start, { partition })),
+      [1000, 1000, 0]
+    )
+    // A call of four needs three seconds of quiet after the second that its forerunner takes. The oldest key that is not at rest keeps the others.
+    assert.strictEqual(wait(budget, start + 2000, { partition: "b", cost: 4 }), 2000)
+    assert.strictEqual(budget.snapshot(start + 3999).partitions, 3)
+    assert.strictEqual(budget.snapshot(start + 4000).partitions, 0)
+  })
+
+  it("holds for policies that come later", () => {
+    const budget = limited(steady)
+    budget.divide(1 / 2, start)
+    budget.replace([policy({ limit: 8, windowMillis: 1000, burst: 1 }, { name: "other" })], start)
+    const ofAnother = departures(budget, 2, start)
+    budget.replace([policy({ limit: 4, windowMillis: 1000, burst: 1 }, { name: "other" })], start + 500)
+
+    assert.deepStrictEqual(ofAnother, [0, 250])
+    assert.deepStrictEqual(departures(budget, 2, start + 500), [0, 500])
+  })
+})
+
 describe("RateBudget.replace", () => {
   it("keeps what was counted under a new limit", () => {
     const budget = limited({ limit: 10, windowMillis: 1000, burst: 10 })
@@ -1090,7 +1186,8 @@ describe("RateBudget.snapshot", () => {
         { limitName: "all", partition: null, limit: 10, used: 6, windowMillis: null },
         { limitName: "search", partition: null, limit: 1, used: 1, windowMillis: 60_000 }
       ],
-      partitions: 0
+      partitions: 0,
+      share: null
     })
   })
 

@@ -143,6 +143,9 @@ class Origins implements Connections.Observed {
   private readonly transport: HttpClient.HttpClient
   private readonly parts: Parts
   private salt: number
+  readonly limits: Connections.LimitControl | undefined
+  /** Of the declared limits, for origins that are called for the first time. */
+  private share: number | undefined = undefined
 
   constructor(transport: HttpClient.HttpClient, options: Options, policy: LivePolicy<Resolved>, parts: Parts) {
     this.transport = transport
@@ -150,6 +153,9 @@ class Origins implements Connections.Observed {
     this.policy = policy
     this.salt = parts.salt
     this.parts = parts
+    const { provider, rate } = options
+    const divide = (share: number, now: number): void => this.divide(share, now)
+    this.limits = rate && { provider, environment: undefined, connection: undefined, divide }
     policy.onChange((next, reach) => {
       for (const connection of this.known.values()) connection.configure(next, reach)
       for (const operation of this.operations.values()) Operation.repolicy(operation, next)
@@ -170,7 +176,15 @@ class Origins implements Connections.Observed {
     this.salt = (this.salt + 1 / 8192) % 1
     const { current } = this.policy
     const shared = OriginMemory.shared(this.transport, origin, current.policy.breaker)
-    return makeConnection(this.options, current, origin, { ...this.parts, salt: this.salt }, shared)
+    const connection = makeConnection(this.options, current, origin, { ...this.parts, salt: this.salt }, shared)
+    // Nothing was spent yet, so that it does not matter when.
+    if (this.share !== undefined) connection.rate.divide(this.share, 0)
+    return connection
+  }
+
+  private divide(share: number, now: number): void {
+    this.share = share
+    for (const connection of this.known.values()) connection.rate.divide(share, now)
   }
 
   private forgetOldest(): void {
@@ -323,7 +337,8 @@ export const connect = Effect.fnUntraced(function* (
   yield* Connections.register({
     health: (now) => connection.health(now),
     circuits: () => connection.circuits(),
-    policy
+    policy,
+    limits: connection.limits()
   })
   const connected: Connected = { "~connection": connection }
   return connected

@@ -389,6 +389,7 @@ const build = Effect.fnUntraced(function* <P extends Any>(provider: P, options: 
     circuits: () => connection.circuits(),
     policy,
     answers: connection.answers,
+    limits: connection.limits(),
     resolvables: made.resolvables
   })
   const { dryRun } = policy.configured

@@ -18,7 +18,7 @@ import { Circuit } from "../policy/Circuit.ts"
 import type { ResolvedRatePolicy } from "../definition/RatePlan.ts"
 import { RateBudget } from "../policy/RateBudget.ts"
 import { RetryBudget, terms } from "../policy/RetryBudget.ts"
-import type { CircuitHealth, ConnectionHealth, NamedCircuit } from "../store/Connections.ts"
+import type { CircuitHealth, ConnectionHealth, LimitControl, NamedCircuit } from "../store/Connections.ts"
 import type { CredentialSource } from "../store/CredentialSource.ts"
 import type { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { StandingStops } from "../store/Stops.ts"
@@ -283,6 +283,13 @@ export class Connection {
         lastFailure: this.lastFailure?.() ?? null
       }
     ]
+  }
+
+  /** Its declared limits, where there are any. */
+  limits(): LimitControl | undefined {
+    const { environment, id, provider, rate = [] } = this.options
+    const divide: LimitControl["divide"] = (share, now) => this.rate.divide(share, now)
+    return rate.length === 0 ? undefined : { provider, environment, connection: id, divide }
   }
 
   circuits(): ReadonlyArray<NamedCircuit> {

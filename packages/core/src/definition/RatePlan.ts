@@ -47,6 +47,8 @@ export interface WindowLimit {
   readonly limit: number
   readonly windowMillis: number
   readonly burst: number
+  /** What is declared, where `limit` is a share of it: so much the heaviest call may cost. Default `limit`. */
+  readonly declared?: number | undefined
 }
 
 /** One policy in one environment, as numbers. @category models @since 0.1.0 */
@@ -110,6 +112,16 @@ export const resolve = (
         windows: limitsOf(policy).map(window),
         perPartition: policy.perPartition ?? false
       }))
+}
+
+/**
+ * The part of a limit that one of several processes keeps to, for a share above 0 and up to 1. Its burst is of one request at least; below one request in a window it is one in
+ * several windows. @category constructors @since 0.1.0
+ */
+export const shareOf = (whole: WindowLimit, share: number): WindowLimit => {
+  if (share === 1) return whole
+  const { burst, limit, windowMillis } = whole
+  return { limit: limit * share, windowMillis, burst: Math.max(1, burst * share), declared: limit }
 }
 
 /** A field that no budget can be made of, and its rule. @category models @since 0.1.0 */

@@ -66,6 +66,8 @@ const ofProvider = (put: Put, name: string, connections: ReadonlyArray<Connectio
     put(Telemetry.waiting, { ...provider, [attribute.waitFor]: what }, sum(connections.map(ofOne)))
   for (const [limit, share] of sharesOf(connections))
     put(Telemetry.rateUsed, { ...provider, [attribute.rateLimit]: limit }, share)
+  const divided = connections.map(({ rateBudget }) => rateBudget.share).filter((share) => share !== null)
+  if (divided.length > 0) put(Telemetry.rateShare, provider, Math.min(...divided))
   put(Telemetry.retryTokens, provider, Math.min(...connections.map(({ retryBudget }) => retryBudget.tokens)))
 }
 

@@ -15,6 +15,7 @@ import * as LinkStore from "../store/LinkStore.ts"
 import type { MemoryOptions as OutboxOptions } from "../store/OutboxMemory.ts"
 import * as OutboxMemory from "../store/OutboxMemory.ts"
 import * as OutboxStore from "../store/OutboxStore.ts"
+import * as PresenceStore from "../store/PresenceStore.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import type { Redis, SqlClient } from "./Drivers.ts"
 import type { PurgeOptions } from "./Purging.ts"
@@ -25,6 +26,7 @@ import type { RedisOptions } from "./RedisDatabase.ts"
 import * as RedisDatabase from "./RedisDatabase.ts"
 import * as RedisIdempotency from "./RedisIdempotency.ts"
 import * as RedisLeases from "./RedisLeases.ts"
+import * as RedisPresence from "./RedisPresence.ts"
 import * as SqlAnswers from "./SqlAnswers.ts"
 import type { SqlOptions } from "./SqlDatabase.ts"
 import * as SqlDatabase from "./SqlDatabase.ts"
@@ -53,8 +55,8 @@ export type {
   PurgeOptions
 } from "./Purging.ts"
 
-/** What processes tell one another every second, which is not worth a transaction: in Redis, and in memory for one process. @category models @since 0.1.0 */
-export type Fleet = CircuitStore
+/** What processes tell one another every second or so, which is not worth a transaction: in Redis, and in memory for one process. @category models @since 0.1.0 */
+export type Fleet = CircuitStore | PresenceStore.PresenceStore
 
 /** All stores in memory: nothing survives the process, and nobody else sees it. @category layers @since 0.1.0 */
 export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores | Fleet> =>
@@ -64,7 +66,8 @@ export const layerMemory = (options?: StoreOptions): Layer.Layer<Stores | Fleet>
     LeaseStore.LeaseStore.layerMemory(),
     CircuitStore.layerMemory,
     OutboxMemory.layer(options?.outbox),
-    LinkStore.LinkStore.layerMemory(options?.links)
+    LinkStore.LinkStore.layerMemory(options?.links),
+    PresenceStore.PresenceStore.layerMemory()
   )
 
 /**
@@ -100,7 +103,8 @@ export const layerRedis = (
       Context.make(IdempotencyStore.IdempotencyStore, RedisIdempotency.make(database, options?.idempotency)).pipe(
         Context.add(AnswerStore.AnswerStore, RedisAnswers.make(database, options?.answers)),
         Context.add(LeaseStore.LeaseStore, RedisLeases.make(database)),
-        Context.add(CircuitStore, RedisCircuits.make(database))
+        Context.add(CircuitStore, RedisCircuits.make(database)),
+        Context.add(PresenceStore.PresenceStore, RedisPresence.make(database))
       )
     )
   )

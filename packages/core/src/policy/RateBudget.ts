@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import type { Matched, ResolvedRatePolicy } from "../definition/RatePlan.ts"
-import { matches } from "../definition/RatePlan.ts"
+import { matches, shareOf } from "../definition/RatePlan.ts"
 import type { Usage } from "../store/RateBucket.ts"
 import { PartitionedBuckets, RateBucket } from "../store/RateBucket.ts"
 import type { Demand, Told } from "../store/RateWindow.ts"
@@ -76,6 +76,8 @@ export interface RateSnapshot {
   readonly usage: ReadonlyArray<Usage>
   /** Partition keys that are remembered. */
   readonly partitions: number
+  /** The share of each declared limit that it keeps to; `null` while nobody divides them. */
+  readonly share: number | null
 }
 
 /** The way of a call that takes no tokens. @category constants @since 0.1.0 */
@@ -101,6 +103,7 @@ export class RateBudget {
   private readonly line: readonly [Set<Place>, Set<Place>, Set<Place>] = [new Set(), new Set(), new Set()]
   private concurrency: Concurrency | undefined = undefined
   private looks = 0
+  private share: number | null = null
 
   constructor(options: RateBudgetOptions) {
     this.options = options
@@ -109,10 +112,16 @@ export class RateBudget {
   }
 
   private open(policy: ResolvedRatePolicy): Policy {
+    const windows = this.shared(policy)
     const buckets = policy.perPartition
-      ? new PartitionedBuckets(policy, this.options.partitions)
-      : new RateBucket(policy.name, policy.windows)
+      ? new PartitionedBuckets({ ...policy, windows }, this.options.partitions)
+      : new RateBucket(policy.name, windows)
     return { ...policy, buckets }
+  }
+
+  private shared({ windows }: ResolvedRatePolicy): ResolvedRatePolicy["windows"] {
+    const { share } = this
+    return share === null ? windows : windows.map((window) => shareOf(window, share))
   }
 
   /** The buckets that an operation takes tokens of. */
@@ -283,7 +292,7 @@ export class RateBudget {
     const before = this.policies
     this.policies = policies.map((policy) => {
       const kept = before.find(({ name, perPartition }) => name === policy.name && perPartition === policy.perPartition)
-      kept?.buckets.retune(policy.windows, now)
+      kept?.buckets.retune(this.shared(policy), now)
       return kept === undefined ? this.open(policy) : { ...policy, buckets: kept.buckets }
     })
     this.routes = new Map()
@@ -296,6 +305,20 @@ export class RateBudget {
     this.options = { ...this.options, alarmAt, partitions, queue, reserve }
     for (const { buckets } of this.policies) if (buckets instanceof PartitionedBuckets) buckets.resize(partitions)
     this.serve(now)
+  }
+
+  /**
+   * Keeps to this share of every declared limit from now on, above 0 to 1: other processes have the rest. What was spent stays spent, and whoever stands in line stays there. What answers tell of is the whole
+   * account's already, and is not divided.
+   */
+  divide(share: number, now: number): void {
+    const isSame = share === (this.share ?? 1)
+    this.share = share
+    if (isSame) return
+    for (const policy of this.policies) policy.buckets.retune(this.shared(policy), now)
+    this.serve(now)
+    // Who is first watches the clock, and so far for the tokens of the share before.
+    for (const line of this.line) for (const place of line) if (place.isFirst) place.onChange?.()
   }
 
   snapshot(now: number): RateSnapshot {
@@ -315,7 +338,8 @@ export class RateBudget {
       waitMillis: this.wait({ route: { buckets, own: undefined }, cost: 1, rank: 0 }, now),
       waiting: this.waiting,
       usage: [...[...plain, ...told].flatMap((bucket) => bucket.usage(now)), ...this.concurrencyUsage()],
-      partitions: partitioned.reduce((sum, policy) => sum + policy.size, 0)
+      partitions: partitioned.reduce((sum, policy) => sum + policy.size, 0),
+      share: this.share
     }
   }
 }

@@ -2,6 +2,7 @@
  * The connections that are open in this process, for whoever asks how they are. A layer adds its own when it is built and takes it out when it is
  * closed. @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -129,6 +130,8 @@ export interface ConnectionHealth {
     readonly usage: ReadonlyArray<Usage>
     /** Keys of limits that are counted by partition, as far as they are not at rest. */
     readonly partitions: number
+    /** The share of each declared limit that this process keeps to; `null` while nothing divides them among several. */
+    readonly share: number | null
   }
   readonly retryBudget: { readonly tokens: number; readonly capacity: number }
   readonly lastFailure: {
@@ -151,6 +154,16 @@ export interface AnswerControl {
   ) => Effect.Effect<number, StoreError>
 }
 
+/** The declared limits of what a layer has opened, for whoever divides them among several processes. @category models @since 0.1.0 */
+export interface LimitControl {
+  readonly provider: string
+  readonly environment: string | undefined
+  /** `undefined` for a plain client, whose connections, one for each origin, are divided alike. */
+  readonly connection: string | undefined
+  /** Keeps to this share of each limit from now on, above 0 to 1. What was spent stays spent. */
+  readonly divide: (share: number, now: number) => void
+}
+
 /** @category models @since 0.1.0 */
 export interface Observed {
   readonly health: (now: number) => ReadonlyArray<ConnectionHealth>
@@ -160,6 +173,8 @@ export interface Observed {
   readonly policy: PolicyControl
   /** The answers that it keeps, where it does. */
   readonly answers?: AnswerControl | undefined
+  /** Its limits, where any are declared. */
+  readonly limits?: LimitControl | undefined
   /** Its writes whose outcome may be unknown, for whoever finds it out. Default: none. */
   readonly resolvables?: ReadonlyArray<Resolvable> | undefined
 }
@@ -169,11 +184,33 @@ export const Connections = Context.Reference<Set<Observed>>("@breakwater/core/Co
   defaultValue: () => new Set()
 })
 
+type Listener = (now: number) => void
+
+/** Who hears of what is opened, by the register that it is put into. */
+const listeners = new WeakMap<Set<Observed>, Set<Listener>>()
+
 /** Keeps a connection in the register until the scope closes. @category combinators @since 0.1.0 */
 export const register = (observed: Observed): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const connections = yield* Connections
+    const now = yield* Clock.currentTimeMillis
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        connections.add(observed)
+        for (const listener of listeners.get(connections) ?? []) listener(now)
+      }),
+      () => Effect.sync(() => void connections.delete(observed))
+    )
+  })
+
+/** Runs `listener` in the instant in which something is opened, before its first call, until the scope closes. @category combinators @since 0.1.0 */
+export const onOpen = (listener: Listener): Effect.Effect<void, never, Scope.Scope> =>
   Effect.flatMap(Connections, (connections) =>
     Effect.acquireRelease(
-      Effect.sync(() => void connections.add(observed)),
-      () => Effect.sync(() => void connections.delete(observed))
+      Effect.sync(() => {
+        const all = listeners.get(connections) ?? new Set()
+        listeners.set(connections, all.add(listener))
+      }),
+      () => Effect.sync(() => void listeners.get(connections)?.delete(listener))
     )
   )

@@ -155,7 +155,9 @@ export class RateBucket {
     const before = [...this.windows]
     this.windows.length = 0
     for (const limit of limits) {
-      const kept = before.find(({ windowMillis }) => windowMillis === limit.windowMillis)
+      const index = before.findIndex(({ windowMillis }) => windowMillis === limit.windowMillis)
+      // Each is kept once, also where two limits have the same window.
+      const [kept] = index === -1 ? [] : before.splice(index, 1)
       kept?.retune(limit, now)
       this.windows.push(kept ?? new DeclaredWindow(limit, this.alarm))
     }

@@ -99,7 +99,8 @@ export class DeclaredWindow {
 
   /** Whether it is as good as new: quiet for so long that even the heaviest call would find its tokens. */
   isIdle(now: number): boolean {
-    return this.owedAt(now) <= Math.min(0, this.limit.burst - this.limit.limit)
+    const { burst, declared, limit } = this.limit
+    return this.owedAt(now) <= Math.min(0, burst - (declared ?? limit))
   }
 
   usage(now: number): WindowUsage {

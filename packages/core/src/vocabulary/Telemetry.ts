@@ -332,6 +332,9 @@ export const waiting = gauge("breakwater.call.waiting", "{call}", "Calls that wa
 /** Share of a limit that is used in its window, 0 to 1, by the limit's name: of several windows, keys and connections the highest. @category metrics @since 0.1.0 */
 export const rateUsed = gauge("breakwater.rate.used", "1", "Share of a limit that is used in its window")
 
+/** Share of the declared limits that this process keeps to, where `Fleet` divides them: of several connections the least. @category metrics @since 0.1.0 */
+export const rateShare = gauge("breakwater.rate.share", "1", "Share of the declared limits that this process keeps to")
+
 /** Tokens that are left to retry with: of several connections the least. @category metrics @since 0.1.0 */
 export const retryTokens = gauge("breakwater.retry.tokens", "{token}", "Tokens that are left to retry with")
 

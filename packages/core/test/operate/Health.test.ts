@@ -21,7 +21,7 @@ const untouched = {
   shadow: [],
   stopped: [],
   bulkhead: { inFlight: 0, waiting: 0, concurrency: 64 },
-  rateBudget: { remaining: null, waitMillis: 0, waiting: 0, usage: [], partitions: 0 },
+  rateBudget: { remaining: null, waitMillis: 0, waiting: 0, usage: [], partitions: 0, share: null },
   retryBudget: { tokens: 500, capacity: 500 },
   lastFailure: null
 }
@@ -103,7 +103,8 @@ describe("Health.snapshot (OBS-5)", () => {
                 waitMillis: 0,
                 waiting: 0,
                 usage: [{ limitName: "default", partition: null, limit: 10, used: 3, windowMillis: 10_000 }],
-                partitions: 0
+                partitions: 0,
+                share: null
               },
               lastFailure: {
                 at: "2023-11-14T22:13:20.000Z",
