@@ -40,7 +40,7 @@ const metadataProblem = (metadata: { readonly [name: string]: string }): Schema.
     if (!/^[^[\]]{1,40}$/u.test(name)) return "names of 1 to 40 characters without square brackets"
     if (value.length > 500) return { path: [name], issue: "at most 500 characters" }
     // Half of a surrogate pair has no UTF-8: two names that have one would arrive as the same.
-    if (/\p{Surrogate}/u.test(name + value)) return "well-formed names and values"
+    if ([name, value].some((text) => /\p{Surrogate}/u.test(text))) return "well-formed names and values"
   }
   return Object.keys(metadata).length <= 50 ? undefined : "at most 50 names"
 }

@@ -44,7 +44,7 @@ const client = Effect.provide(HttpApiTest.groups(api, ["echo"]), Layer.merge(han
 const Refund = Schema.Struct({
   ...CreateRefund.fields,
   charge: Schema.String,
-  metadata: Schema.optional(Schema.Struct({ order: Schema.String }))
+  metadata: Schema.optional(Schema.Struct({ order: Schema.String.check(Schema.isPattern(/^\P{Surrogate}*$/u)) }))
 })
 
 /** UTF-8 has no half of a surrogate pair. */
