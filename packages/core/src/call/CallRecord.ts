@@ -14,12 +14,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import type { Answer as ClaimAnswer, Claim, Settlement } from "../store/IdempotencyStore.ts"
 import { IdempotencyStore } from "../store/IdempotencyStore.ts"
 import type { ClaimRequest } from "../store/IdempotencyRecord.ts"
 import { scopeOf } from "../store/IdempotencyRecord.ts"
 import * as ImmediateRecords from "../store/ImmediateRecords.ts"
+import type { Payload } from "../store/Payload.ts"
 import type { StaleClaim } from "../store/StoreError.ts"
 import { StoreError } from "../store/StoreError.ts"
 import type { AttemptFailure } from "../vocabulary/AttemptFailure.ts"
@@ -34,21 +34,13 @@ import { attribute } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import type { KeyOptions } from "../vocabulary/Safety.ts"
 import * as CallLog from "./CallLog.ts"
+import * as KeptOutcomes from "./KeptOutcome.ts"
 import * as RecordEnd from "./RecordEnd.ts"
 import type { RunningCall } from "./RunningCall.ts"
 import { nowOf } from "./RunningCall.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 type Store = IdempotencyStore["Service"]
-
-/** Of what is kept: the outcome, and when it came; without one it was not kept. */
-interface Kept {
-  readonly at: number
-  readonly outcome?: unknown
-}
-
-/** Format of what is kept. */
-const version = 1
 
 /** A claim outlives the deadline of its call by so much: what ends at the deadline has to be settled. */
 const leaseMargin = Duration.seconds(5)
@@ -143,7 +135,11 @@ export type Claimed =
   | { readonly _tag: "Refused"; readonly failure: AttemptFailure }
   /** Nothing is sent, and nobody knows what an earlier call did. */
   | { readonly _tag: "Unresolved"; readonly failure: AttemptFailure }
-  | { readonly _tag: "Settled"; readonly kept: Kept; readonly replay: Effect.Effect<unknown, unknown> }
+  | {
+      readonly _tag: "Settled"
+      readonly kept: KeptOutcomes.KeptOutcome
+      readonly replay: Effect.Effect<unknown, unknown>
+    }
 
 const refused = (reason: Parameters<typeof refusal>[0]): Claimed => ({ _tag: "Refused", failure: refusal(reason) })
 
@@ -177,12 +173,11 @@ const resume = (call: RunningCall, claim: Claim, leaseMillis: number): void => {
   call.maybeDone = true
 }
 
-const isKept = (u: unknown): u is Kept => Predicate.hasProperty(u, "at") && Predicate.isNumber(u.at)
-
 const settled = (call: RunningCall, { payload }: Extract<ClaimAnswer, { readonly _tag: "Settled" }>): Claimed => {
-  if (payload.version > version) return refused(new RecordUnusable({ problem: "newer" }))
+  if (payload.version > KeptOutcomes.version) return refused(new RecordUnusable({ problem: "newer" }))
   const kept = payload.value
-  if (payload.version !== version || !isKept(kept)) return refused(new RecordUnusable({ problem: "corrupt" }))
+  if (payload.version !== KeptOutcomes.version || !KeptOutcomes.isKept(kept))
+    return refused(new RecordUnusable({ problem: "corrupt" }))
   if (kept.outcome === undefined) return refused(new RecordUnusable({ problem: "not kept" }))
   call.replayed = true
   const replay = call.kind.memory?.recall(call, kept.outcome)
@@ -355,20 +350,25 @@ const settlementOf = (call: RunningCall, exit: Exit.Exit<unknown, unknown>, now:
   const end = RecordEnd.of(call, exit)
   if (end === "Undone") return { _tag: end, retentionMillis: undoneMillis }
   if (end === "Pending" || end === "Unknown") return { _tag: end }
-  return kept(call, end, { at: now, outcome: call.kind.memory?.keep(call, exit) })
+  return kept(call, end, KeptOutcomes.payloadOf(call.kind.memory?.keep(call, exit), now))
 }
 
-const kept = (call: RunningCall, end: "Succeeded" | "Failed", value: Kept): Settlement => ({
+const kept = (call: RunningCall, end: "Succeeded" | "Failed", payload: Payload): Settlement => ({
   _tag: end,
-  payload: { version, value },
+  payload,
   retentionMillis: Math.max(Duration.toMillis(leastRetention), windowOf(call) ?? 0)
 })
 
 /** What is settled in the place of an outcome that the store does not take: that there is none. */
-const withoutOutcome = (call: RunningCall, settlement: Settlement, error: unknown): Settlement | undefined =>
-  "payload" in settlement && error instanceof StoreError && error.problem === "invalid"
-    ? kept(call, settlement._tag, { at: (settlement.payload.value as Kept).at })
-    : undefined
+const withoutOutcome = (call: RunningCall, settlement: Settlement, error: unknown): Settlement | undefined => {
+  if (!("payload" in settlement && error instanceof StoreError && error.problem === "invalid")) return undefined
+  const { value } = settlement.payload
+  return kept(
+    call,
+    settlement._tag,
+    KeptOutcomes.payloadOf(undefined, KeptOutcomes.isKept(value) ? value.at : call.now)
+  )
+}
 
 const settle = (call: RunningCall, { store }: CallRecord, claim: Claim, settlement: Settlement) =>
   Effect.catch(store.settle(claim, settlement), (error) => {

@@ -32,6 +32,7 @@ import { attribute, field } from "../vocabulary/Telemetry.ts"
 import * as Telemetry from "../vocabulary/Telemetry.ts"
 import type { Connection } from "./Connection.ts"
 import * as ResponseDecoding from "./ResponseDecoding.ts"
+import * as KeptOutcomes from "./KeptOutcome.ts"
 import * as StoredAnswer from "./StoredAnswer.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -112,11 +113,11 @@ export const settle = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, StoreError | StaleClaim> {
   if (verdict._tag === "Undone") return yield* store.resolve(record, { _tag: "Undone", retentionMillis })
   const at = yield* Clock.currentTimeMillis
-  const payload = StoredAnswer.payloadOf(yield* encode(verdict.value), at)
+  const payload = KeptOutcomes.payloadOf(yield* encode(verdict.value), at)
   const succeeded = { _tag: "Succeeded", retentionMillis } as const
   const isTooLarge = (error: StoreError | StaleClaim) => error instanceof StoreError && error.problem === "invalid"
   yield* Effect.catchIf(store.resolve(record, { ...succeeded, payload }), isTooLarge, () =>
-    store.resolve(record, { ...succeeded, payload: StoredAnswer.payloadOf(undefined, at) })
+    store.resolve(record, { ...succeeded, payload: KeptOutcomes.payloadOf(undefined, at) })
   )
 })
 

@@ -6,17 +6,9 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import * as SchemaAST from "effect/SchemaAST"
 import * as Operations from "../definition/Operation.ts"
-import type { Payload } from "../store/Payload.ts"
 import type { StoredAnswer } from "../store/Resolvable.ts"
 import { HttpApi } from "../vocabulary/PlatformApi.ts"
-
-/** What is kept of a write that is done: its answer, and when that was known; without one nobody has it. @category constructors @since 0.1.0 */
-export const payloadOf = (outcome: StoredAnswer | undefined, at: number): Payload => ({
-  version: 1,
-  value: outcome === undefined ? { at } : { at, outcome }
-})
 
 type Encode = (value: unknown) => Effect.Effect<StoredAnswer, unknown>
 type Body = Pick<StoredAnswer, "headers" | "text">
@@ -26,12 +18,9 @@ const asJson = (body: unknown): Body =>
     ? { headers: {}, text: "" }
     : { headers: { "content-type": "application/json" }, text: JSON.stringify(body) }
 
-const encodingOf = SchemaAST.resolveAt<{ readonly _tag: string }>("~httpApiEncoding")
-const pairOf = SchemaAST.resolveAt<{ readonly body: Schema.Top }>("~httpApiWithHeaders")
-
 /** The body as text; fails for one of another kind, which no record keeps so. */
 const bodyOf = (schema: Schema.Top, encoded: unknown): Effect.Effect<Body, "neither JSON nor text"> => {
-  const encoding = encodingOf(schema.ast)?._tag ?? "Json"
+  const encoding = Operations.encodingOf(schema.ast)?._tag ?? "Json"
   if (encoding === "Json") return Effect.sync(() => asJson(encoded))
   return encoding === "Text" && Predicate.isString(encoded)
     ? Effect.succeed({ headers: { "content-type": "text/plain" }, text: encoded })
@@ -46,7 +35,7 @@ interface Pair {
 
 const encoderOf = (status: number, schema: Schema.Top): Encode => {
   const encode = Schema.encodeUnknownEffect(schema as unknown as Schema.ConstraintEncoder<unknown>)
-  const pair = pairOf(schema.ast)
+  const pair = Operations.pairOf(schema.ast)
   return (value) =>
     Effect.flatMap(encode(value), (encoded) => {
       if (pair === undefined) return Effect.map(bodyOf(schema, encoded), (body) => ({ status, ...body }))

@@ -79,8 +79,8 @@ const tellsOfOutage = (status: number): boolean => status === 408 || status === 
 
 type Schemas = ReadonlyMap<number, ReadonlyArray<Schema.Top>>
 
-/** The annotation by which `HttpApiSchema.asText` and its like mark an encoding; JSON has none. */
-const encodingOf = SchemaAST.resolveAt<{ readonly _tag: string }>("~httpApiEncoding")
+/** The annotation by which `HttpApiSchema.asText` and its like mark an encoding; JSON has none. @category accessors @since 0.1.0 */
+export const encodingOf = SchemaAST.resolveAt<{ readonly _tag: string }>("~httpApiEncoding")
 
 const streams = new Set<unknown>(["StreamUint8Array", "StreamNdjson"])
 const tagOf = (schema: Schema.Top): unknown => (Predicate.hasProperty(schema, "_tag") ? schema._tag : undefined)
@@ -95,8 +95,8 @@ const statusOf = SchemaAST.resolveAt<number>("httpApiStatus")
 export const streamsOf = (success: Iterable<Schema.Top>): ReadonlyMap<number, Schema.Top> =>
   new Map([...success].filter((each) => streams.has(tagOf(each))).map((each) => [statusOf(each.ast) ?? 200, each]))
 
-/** What `HttpApiSchema.encodeToWithHeaders` leaves of the body. */
-const pairOf = SchemaAST.resolveAt<{ readonly body: Schema.Top }>("~httpApiWithHeaders")
+/** What `HttpApiSchema.encodeToWithHeaders` leaves of the body. @category accessors @since 0.1.0 */
+export const pairOf = SchemaAST.resolveAt<{ readonly body: Schema.Top }>("~httpApiWithHeaders")
 
 /** Whether a schema reads headers beside the body. @category guards @since 0.1.0 */
 export const readsHeaders = (schema: Schema.Top): boolean =>
